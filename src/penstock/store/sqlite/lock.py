@@ -1,0 +1,74 @@
+"""The side-file lock that every write transaction and checkpoint takes first.
+
+It is fair between processes where SQLite's busy handler starves some of them, and it keeps writers and
+checkpoints apart, which SQLite's WAL-reset defect (3.7.0 to 3.51.2, https://sqlite.org/wal.html) needs together.
+"""
+
+import fcntl
+import os
+import threading
+
+from penstock.errors import StoreBusy
+
+
+class WriteLock:
+    """One thread's handle on the lock file of a store. Not re-entrant."""
+
+    def __init__(self, path: str, timeout: float = 60.0) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def acquire(self) -> None:
+        """Wait for the lock.
+
+        Raises:
+            StoreBusy: it was held by others for the whole time-out, 60 seconds by default.
+        """
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._wait()
+
+    def release(self) -> None:
+        """Give the lock to whoever waits longest."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the handle, which releases the lock."""
+        os.close(self._descriptor)
+
+    def _wait(self) -> None:
+        """Queue in the kernel, which is fair, from a thread that can be left behind: flock knows no time-out."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        waiting = _Waiting(descriptor)
+        threading.Thread(target=waiting.run, name="penstock-lock", daemon=True).start()
+        if not waiting.granted.wait(self._timeout) and not waiting.give_up():
+            raise StoreBusy(
+                f"another process has held {self._path} for {self._timeout:.0f} s; "
+                "if it is stopped (SIGSTOP), continue or kill it"
+            )
+        # The grant belongs to the waiter's open file; ours takes its place.
+        os.dup2(descriptor, self._descriptor, inheritable=False)
+        os.close(descriptor)
+
+
+class _Waiting:
+    def __init__(self, descriptor: int) -> None:
+        self.granted = threading.Event()
+        self._descriptor = descriptor
+        self._abandoned = False
+        self._decided = threading.Lock()
+
+    def run(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        with self._decided:
+            if self._abandoned:
+                os.close(self._descriptor)
+            self.granted.set()
+
+    def give_up(self) -> bool:
+        """Abandon the wait; True when the lock was granted at the last moment after all."""
+        with self._decided:
+            self._abandoned = not self.granted.is_set()
+            return self.granted.is_set()
