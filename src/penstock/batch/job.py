@@ -1,6 +1,6 @@
 """`BatchJob`: a job whose input is many records."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, overload
@@ -64,6 +64,16 @@ class BatchJob(Job, abstract=True):
     def stand_at(self, position: Position | None) -> None:
         """Say where `perform` is."""
         self._position = position
+
+    def watch_records(self, note: Callable[[int], None]) -> None:
+        """Tell `note` the number of each record before it is performed, to name the one that kills the process."""
+        perform = self.perform
+
+        def watched(record: Any) -> Any:
+            note(self.record_number)
+            return perform(record)
+
+        self.__dict__["perform"] = watched
 
     def collected_categories(self) -> list[OutputCategory]:
         """Return the output categories that results go to; the first takes those that name none."""

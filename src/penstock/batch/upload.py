@@ -106,7 +106,7 @@ def _upload_stream(job: BatchJob, source: Any, name: str | None, options: Upload
     shown = options.file_name or name or "the input"
     # Opened before anything is stored: a missing file must leave no trace.
     with (
-        open_reader(source, streams=options.streams, encoding=options.encoding, errors=options.encoding_errors) as stream,
+        open_reader(source, streams=options.streams, encoding=options.encoding, encoding_errors=options.encoding_errors) as stream,
         uploading(job, options, name) as upload,
     ):
         for lines in cut_lines(

@@ -5,6 +5,7 @@ annotation and the constraints of the inherited field are added to the class bod
 Python 3.14 keeps annotations in a function of the class body; see `_add_annotations`.
 """
 
+import inspect
 import sys
 import types
 from typing import Annotated, Any
@@ -44,8 +45,10 @@ class JobMeta(type(BaseModel)):  # type: ignore[misc]
 
         Raises:
             DuplicateKind: another class has this kind.
-            TypeError: a field of a base class is overridden by a method, a property or a class.
+            TypeError: a field of a base class is overridden by a method, a property or a class;
+                or `perform` is a coroutine function.
         """
+        _refuse_async(name, namespace)
         _annotate_overrides(name, bases, namespace)
         cls: Any = super().__new__(mcls, name, bases, namespace, **options)
         cls.hooks = collect_hooks(cls)
@@ -54,6 +57,12 @@ class JobMeta(type(BaseModel)):  # type: ignore[misc]
         if not abstract:
             register(cls, tuple(aliases))
         return cls  # type: ignore[no-any-return]
+
+
+def _refuse_async(name: str, namespace: dict[str, Any]) -> None:
+    # Called as a function it would return a coroutine that nobody awaits: a job that does nothing and succeeds.
+    if inspect.iscoroutinefunction(namespace.get("perform")):
+        raise TypeError(f"{name}.perform is async; this version runs plain functions: use asyncio.run inside it")
 
 
 def _annotate_overrides(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:

@@ -53,17 +53,6 @@ class Candidate(NamedTuple):
     expired: bool
 
 
-class ClaimedJob(NamedTuple):
-    """A job that the caller holds now, at this attempt."""
-
-    row: JobRow
-
-    @property
-    def attempt(self) -> int:
-        """The attempt that settling must name."""
-        return self.row.attempt
-
-
 class ClaimedSlice(NamedTuple):
     """An input slice that the caller holds now, at this attempt."""
 
@@ -74,6 +63,8 @@ class ClaimedSlice(NamedTuple):
     record_count: int
     done: int
     """Records already processed by an attempt that failed later; work goes on after them."""
+    crash_count: int
+    """Worker processes that died while they had it."""
     payload: bytes
 
 

@@ -88,7 +88,7 @@ WHERE id = :job_id
 RETURNING slice_count
 
 -- name: queued_slices
-SELECT id, number, first_record, record_count, done, attempt, bytes, category FROM slices
+SELECT id, number, first_record, record_count, done, attempt, bytes, category, crash_count FROM slices
 WHERE job_id = ? AND state = 'queued' ORDER BY number LIMIT ?
 
 -- name: claim_slice

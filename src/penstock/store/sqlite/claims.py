@@ -91,6 +91,7 @@ class SqliteClaims:
                     first_record=row[2],
                     record_count=row[3],
                     done=row[4],
+                    crash_count=row[8],
                     payload=connection.execute(SQL["payload"], (row[0],)).fetchone()[0],
                 )
                 for row in taken

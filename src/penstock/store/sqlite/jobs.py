@@ -21,7 +21,7 @@ DROP_AT_ONCE = 200
 """Slices removed in one transaction: a few megabytes of pages, so that others get their turn."""
 
 _ALL_COLUMNS = frozenset(JOB_COLUMNS)
-_RUNNABLE_AGAIN = frozenset({"state", "sub_state", "run_at", "draft"})
+_RUNNABLE_AGAIN = frozenset({"state", "sub_state", "run_at", "draft", "record_count", "uploader"})
 _ENDING = frozenset({State.COMPLETED, State.FAILED, State.ABORTED})
 
 

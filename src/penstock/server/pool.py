@@ -1,0 +1,241 @@
+"""The worker processes of a server, and the thread that reads what they say."""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from penstock import clock, events
+from penstock.errors import ProtocolError
+from penstock.server.channel import Channel
+from penstock.server.markers import Markers, new_descriptor
+from penstock.server.messages import FromWorker, Setup
+
+LOG_LINES = 20
+"""Lines of a worker's output that are kept as evidence."""
+EXIT_SECONDS = 5.0
+"""How long a worker whose channel is closed may take to end before it is killed."""
+
+
+class Listener(Protocol):
+    """Who wants to know what workers say; called from the pool's thread."""
+
+    def received(self, worker: "WorkerProcess", messages: list[FromWorker]) -> None:
+        """Take messages of a worker."""
+
+    def died(self, worker: "WorkerProcess") -> None:
+        """Note that a worker has ended."""
+
+
+@dataclass(eq=False)
+class WorkerProcess:
+    """A worker process as its server sees it."""
+
+    name: str
+    slots: int
+    process: subprocess.Popen[bytes]
+    channel: Channel[FromWorker]
+    markers: Markers
+    output: int
+    """The descriptor from which its standard output and error are read."""
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    partial: bytes = b""
+    ready: bool = False
+    started: float = field(default_factory=clock.monotonic)
+
+    @property
+    def evidence(self) -> str:
+        """How it ended, with the last lines it wrote."""
+        code = self.process.returncode
+        if code is None:
+            how = "its channel broke"
+        elif code < 0:
+            how = f"killed by {signal.Signals(-code).name}"
+        else:
+            how = f"exited with code {code}"
+        return "\n".join([f"worker process {self.process.pid} {how}", *self.lines])
+
+
+class Pool:
+    """Starts worker processes, relays their messages and output, and starts new ones for those that die."""
+
+    def __init__(self, server: str, *, app: Sequence[str], settings: dict[str, Any], listener: Listener) -> None:
+        self._server = server
+        self._app = list(app)
+        self._settings = settings
+        self._listener = listener
+        self._selector = selectors.DefaultSelector()
+        self._wake_receiver, self._wake_sender = os.pipe()
+        os.set_blocking(self._wake_receiver, False)
+        os.set_blocking(self._wake_sender, False)
+        self._selector.register(self._wake_receiver, selectors.EVENT_READ, self._drain)
+        self._serial = 0
+        self._blocked: set[WorkerProcess] = set()
+        self._closing = False
+        self.workers: list[WorkerProcess] = []
+        self._thread = threading.Thread(target=self._run, name="penstock-channels", daemon=True)
+
+    def start(self, processes: int, slots: int) -> None:
+        """Start `processes` workers that share `slots` slots as evenly as can be."""
+        for index in range(processes):
+            self.start_worker(slots // processes + (index < slots % processes))
+        self._thread.start()
+
+    def start_worker(self, slots: int) -> None:
+        """Start one worker process."""
+        self._serial += 1
+        worker = self._spawn(f"{self._server}:{self._serial}", slots)
+        self.workers.append(worker)
+        self._selector.register(worker.channel.socket, selectors.EVENT_READ, lambda: self._read(worker))
+        self._selector.register(worker.output, selectors.EVENT_READ, lambda: self._read_output(worker))
+        self.send(worker, [Setup(worker.name, self._app, slots, self._settings)])
+        self._wake()
+
+    def send(self, worker: WorkerProcess, messages: Sequence[Any]) -> None:
+        """Send messages to a worker, from any thread. Never blocks."""
+        if not worker.channel.send(messages):
+            self._blocked.add(worker)
+            self._wake()
+
+    def stop(self) -> None:
+        """End all workers and the pool's thread. What workers still hold is theirs no more."""
+        self._closing = True
+        for worker in list(self.workers):
+            # Their end of the channel sees this and exits.
+            with contextlib.suppress(OSError):
+                worker.channel.socket.shutdown(socket.SHUT_RDWR)
+        deadline = clock.monotonic() + EXIT_SECONDS
+        for worker in list(self.workers):
+            _await_exit(worker, max(0.0, deadline - clock.monotonic()))
+        self._wake()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(EXIT_SECONDS)
+        for worker in list(self.workers):
+            self._release(worker)
+        self._selector.close()
+        for descriptor in (self._wake_receiver, self._wake_sender):
+            os.close(descriptor)
+
+    def kill(self) -> None:
+        """Kill all workers at once."""
+        self._closing = True
+        for worker in list(self.workers):
+            worker.process.kill()
+
+    def _spawn(self, name: str, slots: int) -> WorkerProcess:
+        ours, theirs = socket.socketpair()
+        markers = new_descriptor()
+        output, their_output = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "penstock.server.worker", str(theirs.fileno()), str(markers)],
+                pass_fds=(theirs.fileno(), markers),
+                stdin=subprocess.DEVNULL,
+                stdout=their_output,
+                stderr=their_output,
+                # Lines must be out before a crash to be evidence of it.
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+            ours.setblocking(False)
+            os.set_blocking(output, False)
+            return WorkerProcess(name, slots, process, Channel(ours, FromWorker), Markers(markers), output)
+        finally:
+            theirs.close()
+            os.close(markers)
+            os.close(their_output)
+
+    # In the pool's thread ------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing:
+            for key, _ in self._selector.select():
+                key.data()
+            for worker in list(self._blocked):
+                if worker.channel.flush():
+                    self._blocked.discard(worker)
+                    self._watch(worker, selectors.EVENT_READ)
+                else:
+                    self._watch(worker, selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def _watch(self, worker: WorkerProcess, what: int) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            key = self._selector.get_key(worker.channel.socket)
+            if key.events != what:
+                self._selector.modify(worker.channel.socket, what, key.data)
+
+    def _read(self, worker: WorkerProcess) -> None:
+        try:
+            messages = worker.channel.receive()
+        except BlockingIOError:
+            return
+        except ProtocolError as error:
+            worker.lines.append(str(error))
+            messages = None
+        if messages is None:
+            self._bury(worker)
+        elif messages:
+            self._listener.received(worker, messages)
+
+    def _read_output(self, worker: WorkerProcess) -> None:
+        try:
+            data = os.read(worker.output, 1 << 16)
+        except BlockingIOError:
+            return
+        if not data:
+            self._selector.unregister(worker.output)
+            return
+        *lines, worker.partial = (worker.partial + data).split(b"\n")
+        if len(worker.partial) > 1 << 16:
+            lines, worker.partial = [*lines, worker.partial], b""
+        for line in lines:
+            self._tell(worker, line)
+
+    def _tell(self, worker: WorkerProcess, line: bytes) -> None:
+        text = line.decode("utf-8", "replace")
+        worker.lines.append(text)
+        events.publish(events.WorkerOutput(worker.name, text))
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        """Let go of a worker that has ended, and tell the listener."""
+        self._selector.unregister(worker.channel.socket)
+        if self._closing:
+            return
+        _await_exit(worker, EXIT_SECONDS)
+        self._read_output(worker)
+        if worker.partial:
+            self._tell(worker, worker.partial)
+        self.workers.remove(worker)
+        self._blocked.discard(worker)
+        self._listener.died(worker)
+        self._release(worker)
+
+    def _release(self, worker: WorkerProcess) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(worker.output)
+        worker.channel.close()
+        worker.markers.close()
+        os.close(worker.output)
+
+    def _drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_receiver, 1024)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.write(self._wake_sender, b"!")
+
+
+def _await_exit(worker: WorkerProcess, seconds: float) -> None:
+    try:
+        worker.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        worker.process.kill()
+        worker.process.wait()

@@ -1,0 +1,81 @@
+"""A file that is in place at once and whole, or not at all."""
+
+import contextlib
+import errno
+import io
+import os
+import stat
+
+from penstock.streams.sinks import Sink
+
+
+class NewFileSink(Sink):
+    """A file under a temporary name in the target's folder, renamed over the target on commit."""
+
+    aftermath = "; nothing was left behind"
+
+    def __init__(self, name: str, file: io.FileIO, part: str, target: str) -> None:
+        super().__init__(name, file)
+        self._part = part
+        self._target = target
+        self._owner = os.getpid()
+
+    @classmethod
+    def beside(cls, path: str) -> "NewFileSink":
+        """A new temporary file in the folder of `path`, with the mode of what it is to replace.
+
+        Raises:
+            OSError: It cannot be made, or what is there is not writable.
+        """
+        # A link keeps pointing where it does; the file behind it is replaced.
+        target = os.path.realpath(path)
+        mode = _mode_of_old(target)
+        part = _temporary_name(target)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        sink = cls(path, io.FileIO(descriptor, "w"), part, target)
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        return sink
+
+    def _publish(self) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._part, self._target)
+        _sync_folder(os.path.dirname(self._target))
+
+    def _retract(self) -> None:
+        self._close_quietly()
+        # A forked child that forgets its copy of this object must not take the parent's file away.
+        if os.getpid() == self._owner:
+            with contextlib.suppress(OSError):
+                os.unlink(self._part)
+
+
+def _temporary_name(target: str) -> str:
+    folder, base = os.path.split(target)
+    short = os.fsencode(base)[:200].decode(errors="ignore")  # a name has 255 bytes at most
+    return os.path.join(folder, f".{short}.{os.urandom(6).hex()}.part")
+
+
+def _mode_of_old(target: str) -> int | None:
+    """The mode to keep from the file that is replaced, `None` when there is none.
+
+    Renaming would replace even a file that is marked as read-only, so it is asked for here.
+    """
+    try:
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+    except FileNotFoundError:
+        return None
+    if not os.access(target, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, "not writable")
+    return mode
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name durable. The file is in place: a folder that cannot be synced is no failure."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
