@@ -99,12 +99,22 @@ class Transition:
 Q, R, P, C, F, A = State
 BEFORE, PROCESSING, AFTER = SubState
 
-_START = (("started_at", Effect.NOW), ("server", Effect.GIVEN), ("worker", Effect.GIVEN), ("attempt", Effect.ADD_ONE))
+_START = (
+    ("started_at", Effect.NOW),
+    ("server", Effect.GIVEN),
+    ("worker", Effect.GIVEN),
+    ("attempt", Effect.ADD_ONE),
+)
 _OFF_WORKER = (("server", Effect.CLEAR), ("worker", Effect.CLEAR))
 _END = (("completed_at", Effect.NOW), *_OFF_WORKER)
 _COMPLETE = (*_END, ("percent_complete", Effect.HUNDRED))
 _FAIL = (*_END, ("failure_count", Effect.ADD_ONE), ("exception", Effect.GIVEN))
-_RETRY = (("completed_at", Effect.CLEAR), ("exception", Effect.CLEAR), ("crash_count", Effect.ZERO), *_OFF_WORKER)
+_RETRY = (
+    ("completed_at", Effect.CLEAR),
+    ("exception", Effect.CLEAR),
+    ("crash_count", Effect.ZERO),
+    *_OFF_WORKER,
+)
 _RETRY_FROM_START = (*_RETRY, ("started_at", Effect.CLEAR))
 _RESUME = (("completed_at", Effect.CLEAR),)
 _REQUEUE = (("started_at", Effect.CLEAR), *_OFF_WORKER)
@@ -199,7 +209,9 @@ def changes(
     return values
 
 
-def _value(column: str, effect: Effect, job: Mapping[str, Any], now: datetime, given: Mapping[str, Any]) -> Any:
+def _value(
+    column: str, effect: Effect, job: Mapping[str, Any], now: datetime, given: Mapping[str, Any]
+) -> Any:
     match effect:
         case Effect.NOW:
             return now

@@ -28,6 +28,8 @@ class InputCategory(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = MAIN
+    file_name: str | None = None
+    """The file that the job is about, noted before its upload begins."""
     uploads: list[Uploaded] = []
 
     def locate(self, record_number: int) -> tuple[str | None, int]:

@@ -29,7 +29,13 @@ def perform_here(job: BatchJob) -> None:
             raise outcome.error
     for method in job.hooks.get("after_batch", ()):
         getattr(job, method)()
-    done = {"state": State.COMPLETED, "completed_at": clock.now(), "percent_complete": 100, "draft": False, "uploader": None}
+    done = {
+        "state": State.COMPLETED,
+        "completed_at": clock.now(),
+        "percent_complete": 100,
+        "draft": False,
+        "uploader": None,
+    }
     store.update_job(job.id, done)
     job.reload()
 

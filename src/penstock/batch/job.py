@@ -40,11 +40,17 @@ class BatchJob(Job, abstract=True):
     batch: ClassVar[bool] = True
 
     slice_size: int = field(
-        100, ge=1, le=1_000_000, copy_on_restart=True, description="Records that are claimed and finished as one."
+        100,
+        ge=1,
+        le=1_000_000,
+        copy_on_restart=True,
+        description="Records that are claimed and finished as one.",
     )
     input_category: InputCategory = field(default_factory=InputCategory, description="The input.")
     output_categories: OutputCategories = field(
-        default_factory=list, copy_on_restart=True, description="The outputs; results are dropped where there is none."
+        default_factory=list,
+        copy_on_restart=True,
+        description="The outputs; results are dropped where there is none.",
     )
 
     _position: Position | None = PrivateAttr(None)
@@ -112,7 +118,9 @@ class BatchJob(Job, abstract=True):
     @overload
     def upload(self, source: None = None, **options: Any) -> "AbstractContextManager[RecordWriter]": ...
 
-    def upload(self, source: Source | None = None, **options: Any) -> "int | AbstractContextManager[RecordWriter]":
+    def upload(
+        self, source: Source | None = None, **options: Any
+    ) -> "int | AbstractContextManager[RecordWriter]":
         """Store records; several uploads add up. Whatever goes wrong, nothing of them stays stored.
 
         Args:
@@ -132,7 +140,11 @@ class BatchJob(Job, abstract=True):
         return writing_records(self, chosen) if source is None else upload_source(self, source, chosen)
 
     def download(
-        self, target: "str | PathLike[str] | IO[bytes] | None" = None, category: str | None = None, *, partial: bool = False
+        self,
+        target: "str | PathLike[str] | IO[bytes] | None" = None,
+        category: str | None = None,
+        *,
+        partial: bool = False,
     ) -> int:
         """Write an output, a line for each record, in input order.
 

@@ -98,7 +98,10 @@ def _sort_out(
         category = categories.get(name)
         if category is None:
             known = ", ".join(categories)
-            return (), (position, UnknownCategory(f"there is no output category {name!r}; the job has: {known}"))
+            return (), (
+                position,
+                UnknownCategory(f"there is no output category {name!r}; the job has: {known}"),
+            )
         if value is not None or category.nils:
             sorted_out.setdefault(name, []).append(value)
     try:

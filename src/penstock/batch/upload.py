@@ -106,7 +106,12 @@ def _upload_stream(job: BatchJob, source: Any, name: str | None, options: Upload
     shown = options.file_name or name or "the input"
     # Opened before anything is stored: a missing file must leave no trace.
     with (
-        open_reader(source, streams=options.streams, encoding=options.encoding, encoding_errors=options.encoding_errors) as stream,
+        open_reader(
+            source,
+            streams=options.streams,
+            encoding=options.encoding,
+            encoding_errors=options.encoding_errors,
+        ) as stream,
         uploading(job, options, name) as upload,
     ):
         for lines in cut_lines(
@@ -186,7 +191,9 @@ class _Upload:
         row = self.job.row
         row.record_count = self._before + self.added
         self.job.remember_upload(file_name, self._before + 1, self.added)
-        changes: dict[str, Any] = {"fields": {"input_category": self.job.input_category.model_dump(mode="json")}}
+        changes: dict[str, Any] = {
+            "fields": {"input_category": self.job.input_category.model_dump(mode="json")}
+        }
         if not row.draft:
             row.uploader = changes["uploader"] = None
         if row.sub_state is not SubState.BEFORE:

@@ -59,9 +59,16 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
     query: ClassVar[QueryOfClass] = QueryOfClass()
     """The stored jobs of this class and its subclasses."""
 
-    description: str | None = field(None, user_editable=True, copy_on_restart=True, description="Free text for people.")
+    description: str | None = field(
+        None, user_editable=True, copy_on_restart=True, description="Free text for people."
+    )
     priority: int = field(
-        50, ge=1, le=100, user_editable=True, copy_on_restart=True, description="1 is the most urgent, 100 the least."
+        50,
+        ge=1,
+        le=100,
+        user_editable=True,
+        copy_on_restart=True,
+        description="1 is the most urgent, 100 the least.",
     )
     destroy_on_complete: bool = field(
         True, copy_on_restart=True, description="Remove the job as soon as it is completed."
@@ -309,7 +316,11 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
 
     def changed_values(self) -> dict[str, Any]:
         """Return what this copy changed since it was read: columns, and `fields` with part of the document."""
-        columns = {name: getattr(self, name) for name in COLUMN_FIELDS if getattr(self, name) != getattr(self.row, name)}
+        columns = {
+            name: getattr(self, name)
+            for name in COLUMN_FIELDS
+            if getattr(self, name) != getattr(self.row, name)
+        }
         document = self.document()
         if document == self.row.fields:
             return columns
@@ -350,7 +361,11 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
     def drop_draft(self, store: Store) -> None:
         """Remove the draft and all that was uploaded; the job is as new."""
         store.destroy_job(self.id)
-        self.row.draft, self.row.uploader, self.row.record_count = False, None, None
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Become a new job with the same id and fields, for one whose stored form is gone."""
+        self._row = JobRow(id=self.id, kind=self.kind, batch=self.batch, created_at=self.created_at)
         self._stored = False
 
     def _publish(self, store: Store) -> None:

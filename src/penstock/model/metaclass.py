@@ -62,7 +62,9 @@ class JobMeta(type(BaseModel)):  # type: ignore[misc]
 def _refuse_async(name: str, namespace: dict[str, Any]) -> None:
     # Called as a function it would return a coroutine that nobody awaits: a job that does nothing and succeeds.
     if inspect.iscoroutinefunction(namespace.get("perform")):
-        raise TypeError(f"{name}.perform is async; this version runs plain functions: use asyncio.run inside it")
+        raise TypeError(
+            f"{name}.perform is async; this version runs plain functions: use asyncio.run inside it"
+        )
 
 
 def _annotate_overrides(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
@@ -74,7 +76,9 @@ def _annotate_overrides(name: str, bases: tuple[type, ...], namespace: dict[str,
     for key, value in namespace.items():
         if key in inherited and key not in own:
             if isinstance(value, _NO_DEFAULT):
-                raise TypeError(f"{name}.{key}: a field of a base class cannot become a {type(value).__name__}")
+                raise TypeError(
+                    f"{name}.{key}: a field of a base class cannot become a {type(value).__name__}"
+                )
             added[key] = _annotation(inherited[key])
     if added:
         _add_annotations(namespace, added)
@@ -82,7 +86,9 @@ def _annotate_overrides(name: str, bases: tuple[type, ...], namespace: dict[str,
 
 def _annotation(info: Any) -> Any:
     facts = info.asdict()
-    kept = {key: value for key, value in facts["attributes"].items() if key not in ("default", "default_factory")}
+    kept = {
+        key: value for key, value in facts["attributes"].items() if key not in ("default", "default_factory")
+    }
     return Annotated[(facts["annotation"], *facts["metadata"], Field(**kept))]
 
 

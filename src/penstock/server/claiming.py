@@ -64,7 +64,10 @@ class Claim:
             self._add(key, task, HeldJob(row), row.kind, row.priority, (row.id.bytes, 0), len(row.fields))
 
     def _start_batch(self, candidate: Candidate, facts: KindFacts) -> None:
-        if self._budget.room(candidate.priority, None) <= 0 and self._budget.room(candidate.priority, 0.0) <= 0:
+        if (
+            self._budget.room(candidate.priority, None) <= 0
+            and self._budget.room(candidate.priority, 0.0) <= 0
+        ):
             return
         before = "before_batch" in facts.hooks
         row = self._store.start_batch(
@@ -99,12 +102,26 @@ class Claim:
     def add_hook(self, row: JobRow, moment: str) -> None:
         """Add the running of a hook for a batch job that this server holds."""
         key = self._desk.next_key()
-        self._add(key, RunHook(key, row.priority, row, moment), HeldHook(row, moment), (row.kind, moment), row.priority, (row.id.bytes, 0))
+        self._add(
+            key,
+            RunHook(key, row.priority, row, moment),
+            HeldHook(row, moment),
+            (row.kind, moment),
+            row.priority,
+            (row.id.bytes, 0),
+        )
 
     def _add_slice(self, job_id: UUID, kind: str, priority: int, claimed: ClaimedSlice) -> None:
         key = self._desk.next_key()
         task = RunSlice(
-            key, priority, job_id, claimed.number, claimed.first_record, claimed.done, claimed.crash_count, claimed.payload
+            key,
+            priority,
+            job_id,
+            claimed.number,
+            claimed.first_record,
+            claimed.done,
+            claimed.crash_count,
+            claimed.payload,
         )
         # The payload lives in the task alone; what is settled later needs only the slice's name.
         held = HeldSlice(job_id, kind, claimed._replace(payload=b""))
@@ -114,5 +131,3 @@ class Claim:
         self, key: int, task: Any, subject: Any, pace_key: Any, priority: int, order: Any, size: int = 0
     ) -> None:
         self.pieces.append(Assignment(key, task, subject, pace_key, priority, order, size))
-
-

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from penstock import clock, events
-from penstock.errors import StoreError
+from penstock.errors import PenstockError, StoreError, StoreUnavailable
 from penstock.model.failure import Failure
 from penstock.server.claiming import Claim
 from penstock.server.desk import Assignment, Desk
@@ -41,6 +41,8 @@ GATHER_SECONDS = 0.008
 CHECK_SECONDS = 1.0
 """How often the store is looked at without a cause: for lost wake-ups, and jobs that people moved."""
 HEARTBEAT_SECONDS = 5.0
+GIVE_UP_SECONDS = 20.0
+"""Without a heartbeat for so long others may soon take over what this server holds: it stops."""
 RETRY_SECONDS = 0.5
 """The pause after the store refused a turn."""
 
@@ -61,7 +63,12 @@ class Dispatcher:
     """Claims, hands out, settles. `hand_out` sends messages to a worker and never blocks."""
 
     def __init__(
-        self, store: Store, server: str, hand_out: Callable[[Any, list[Any]], None], *, only: UUID | None = None
+        self,
+        store: Store,
+        server: str,
+        hand_out: Callable[[Any, list[Any]], None],
+        *,
+        only: UUID | None = None,
     ) -> None:
         self._store = store
         self._server = server
@@ -76,11 +83,13 @@ class Dispatcher:
         self._woken = False
         self._stopping = False
         self._closed = False
-        self._looked = self._beaten = float("-inf")
+        self._looked = float("-inf")
+        self._beaten = clock.monotonic() - HEARTBEAT_SECONDS
         self._announcements: list[events.Event] = []
         self._doomed: list[UUID] = []
         self.state = "starting"
-        self.destroy: Callable[[UUID], None] = store.destroy_job
+        self.destroy: Callable[[UUID], object] = store.destroy_job
+        self.on_lost: Callable[[PenstockError], None] = lambda _: None
         self._thread = threading.Thread(target=self._run, name="penstock-dispatcher", daemon=True)
 
     # From any thread -----------------------------------------------------------------------------
@@ -176,6 +185,8 @@ class Dispatcher:
                 events.publish(events.StoreTroubled(str(error)))
                 if closing:
                     return
+                if clock.monotonic() - self._beaten > GIVE_UP_SECONDS:
+                    self.on_lost(error)
                 with self._changed:
                     self._changed.wait(RETRY_SECONDS)
                 continue
@@ -227,7 +238,8 @@ class Dispatcher:
                 self._returned[:0] = returned
             raise
         self._after_commit(claim)
-        return self._look_around() if not returned and not claim.pieces else None
+        idle = not returned and not claim.pieces
+        return self._look_around() if idle or clock.monotonic() - self._looked >= CHECK_SECONDS else None
 
     def _after_commit(self, claim: Claim) -> None:
         for row in claim.started:
@@ -306,7 +318,9 @@ class Dispatcher:
                 )
 
     def _settle_jobs(self, jobs: list[tuple[HeldJob, Any, JobDone]]) -> None:
-        refused = {settlement.id for settlement in self._store.settle_jobs([settlement for _, settlement, _ in jobs])}
+        refused = {
+            settlement.id for settlement in self._store.settle_jobs([settlement for _, settlement, _ in jobs])
+        }
         for held, settlement, reply in jobs:
             row = held.row
             if settlement.id in refused:
@@ -334,7 +348,9 @@ class Dispatcher:
         crashed = back.evidence is not None
         if isinstance(held, HeldSlice):
             if crashed and held.claimed.crash_count + 1 >= MOST_CRASHES:
-                self._settle_slices([(held, crash_of_slice(held, back.evidence or "", back.place, back.worker))])
+                self._settle_slices(
+                    [(held, crash_of_slice(held, back.evidence or "", back.place, back.worker))]
+                )
             else:
                 self._store.hand_back_slice(held.job_id, held.claimed, crashed=crashed)
         elif crashed and held.row.crash_count + 1 >= MOST_CRASHES:
@@ -363,7 +379,9 @@ class Dispatcher:
         if standing.failed:
             message = f"{standing.failed} slice{'s' if standing.failed > 1 else ''} failed to process"
             failure = Failure("SlicesFailed", message).to_json()
-            if self._store.update_job(job_id, move_values(row, Move.FAIL, now, {"exception": failure}), expect=expect):
+            if self._store.update_job(
+                job_id, move_values(row, Move.FAIL, now, {"exception": failure}), expect=expect
+            ):
                 self._announcements.append(events.JobFailed(job_id, row.kind, message))
                 self._forget(job_id)
         elif facts is not None and "after_batch" in facts.hooks:
@@ -395,7 +413,12 @@ class Dispatcher:
         self._looked = clock.monotonic()
         if self._looked - self._beaten >= HEARTBEAT_SECONDS:
             self._beaten = self._looked
-            self._store.beat(self._server, self.state)
+            if not self._store.beat(self._server, self.state):
+                self.on_lost(
+                    StoreUnavailable(
+                        f"server {self._server} was taken for dead by another one; start it again"
+                    )
+                )
         self._notice_moves()
         return self._store.next_due()
 

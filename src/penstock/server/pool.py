@@ -67,7 +67,9 @@ class WorkerProcess:
 class Pool:
     """Starts worker processes, relays their messages and output, and starts new ones for those that die."""
 
-    def __init__(self, server: str, *, app: Sequence[str], settings: dict[str, Any], listener: Listener) -> None:
+    def __init__(
+        self, server: str, *, app: Sequence[str], settings: dict[str, Any], listener: Listener
+    ) -> None:
         self._server = server
         self._app = list(app)
         self._settings = settings

@@ -83,7 +83,9 @@ def crash_of_slice(held: HeldSlice, evidence: str, place: int, worker_name: str)
     claimed = held.claimed
     last = claimed.first_record + claimed.record_count - 1
     where = f"at record {place}" if place else f"in records {claimed.first_record + claimed.done} to {last}"
-    failure = Failure("WorkerCrashed", f"{where}, {MOST_CRASHES} times; {evidence}", [], worker_name, place or None)
+    failure = Failure(
+        "WorkerCrashed", f"{where}, {MOST_CRASHES} times; {evidence}", [], worker_name, place or None
+    )
     return SliceSettlement(
         job_id=held.job_id,
         slice_id=claimed.slice_id,
@@ -101,7 +103,10 @@ def crash_of_slice(held: HeldSlice, evidence: str, place: int, worker_name: str)
 def crash_of_job(row: JobRow, evidence: str, now: datetime, worker_name: str) -> dict[str, Any]:
     """Return the columns of a job that has killed too many workers."""
     failure = Failure("WorkerCrashed", f"{MOST_CRASHES} times; {evidence}", [], worker_name)
-    return {**move_values(row, Move.FAIL, now, {"exception": failure.to_json()}), "crash_count": row.crash_count + 1}
+    return {
+        **move_values(row, Move.FAIL, now, {"exception": failure.to_json()}),
+        "crash_count": row.crash_count + 1,
+    }
 
 
 def move_values(

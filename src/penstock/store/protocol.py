@@ -81,6 +81,9 @@ class JobStore(Protocol):
     def find_jobs(self, query: Query) -> Iterator[JobRow]:
         """Yield the jobs asked for, without drafts, in the query's order; read in pages."""
 
+    def drafts(self) -> list[JobRow]:
+        """Return the drafts whose upload is, or was, going on; newest first."""
+
     def count_jobs(self, query: Query) -> int:
         """Return how many jobs, drafts left out, the query asks for. Its limit is not applied."""
 
@@ -210,6 +213,7 @@ class ServerStore(Protocol):
     def drop_abandoned(self) -> int:
         """Remove drafts and half-destroyed jobs of processes that are gone, and fail jobs whose upload broke off.
 
+        A draft is kept for an hour from its creation, so that `penstock run --resume` can begin it again.
         Returns how many jobs it touched.
         """
 

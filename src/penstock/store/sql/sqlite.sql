@@ -69,7 +69,10 @@ WHERE id = :id AND attempt = :attempt AND state = 'running' AND sub_state = 'aft
 SELECT id, attempt FROM jobs WHERE server = ? AND state = 'running'
 
 -- name: abandoned_drafts
-SELECT id, draft, uploader FROM jobs WHERE draft = 1 OR uploader IS NOT NULL
+SELECT id, draft, uploader, created_at FROM jobs WHERE draft = 1 OR uploader IS NOT NULL
+
+-- name: drafts
+SELECT {job_columns} FROM jobs WHERE draft = 1 AND uploader IS NOT NULL ORDER BY id DESC
 
 -- name: insert_slice
 INSERT INTO slices (id, job_id, category, number, state, first_record, record_count, bytes)

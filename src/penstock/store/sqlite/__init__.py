@@ -27,7 +27,9 @@ class SqliteStore(SqliteJobs, SqliteClaims, SqliteSlices, SqliteServers):
         self.url = url
         self.path = path
         self.wakeups = FileWakeups(f"{path}-live") if path else MemoryWakeups()
-        self.connections = Connections(path, durability=settings.durability, after_commit=self.wakeups.announce)
+        self.connections = Connections(
+            path, durability=settings.durability, after_commit=self.wakeups.announce
+        )
         migrate(self.connections, path or "memory store")
 
     @contextmanager
@@ -50,8 +52,8 @@ def open_store(url: str, settings: Settings) -> SqliteStore:
         StoreVersionError: its schema is not one this version can use.
     """
     if sqlite3.sqlite_version_info < OLDEST:
-        raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old; {'.'.join(map(str, OLDEST))} or newer is needed")
+        raise StoreUnavailable(
+            f"SQLite {sqlite3.sqlite_version} is too old; {'.'.join(map(str, OLDEST))} or newer is needed"
+        )
     path = url.removeprefix("sqlite://").removeprefix("/") or None
     return SqliteStore(url, path, settings)
-
-

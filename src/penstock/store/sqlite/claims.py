@@ -46,9 +46,12 @@ class SqliteClaims:
                 found = [row for row in rows if row[1] in kinds]
             else:
                 walks = [
-                    connection.execute(SQL["candidates_of_kind"], {"kind": kind, "now": moment}) for kind in kinds
+                    connection.execute(SQL["candidates_of_kind"], {"kind": kind, "now": moment})
+                    for kind in kinds
                 ]
-                merged = walks[0] if len(walks) == 1 else heapq.merge(*walks, key=lambda row: (row[3], row[0]))
+                merged = (
+                    walks[0] if len(walks) == 1 else heapq.merge(*walks, key=lambda row: (row[3], row[0]))
+                )
                 found = list(islice(merged, limit))
                 for walk in walks:
                     walk.close()
@@ -115,7 +118,10 @@ class SqliteClaims:
                 key = (settled.job_id.bytes, settled.number, settled.start)
                 connection.executemany(
                     SQL["insert_output"],
-                    [(key[0], out.category, key[1], key[2], out.record_count, out.payload) for out in settled.outputs],
+                    [
+                        (key[0], out.category, key[1], key[2], out.record_count, out.payload)
+                        for out in settled.outputs
+                    ],
                 )
             connection.executemany(
                 SQL["add_progress"], [(job_id, server, count) for job_id, count in processed.items()]
@@ -130,7 +136,9 @@ class SqliteClaims:
             changed += connection.execute(SQL["hand_back_batch_end"], values).rowcount
             if not changed:
                 return None
-            (crashes,) = connection.execute("SELECT crash_count FROM jobs WHERE id = ?", (job_id.bytes,)).fetchone()
+            (crashes,) = connection.execute(
+                "SELECT crash_count FROM jobs WHERE id = ?", (job_id.bytes,)
+            ).fetchone()
             return int(crashes)
 
     def hand_back_slice(self, job_id: UUID, claimed: ClaimedSlice, *, crashed: bool) -> int | None:

@@ -44,7 +44,9 @@ class Session:
 class Connections:
     """Gives each thread its session, opens transactions, and says what was touched after each commit."""
 
-    def __init__(self, path: str | None, *, durability: str, after_commit: Callable[[set[Topic]], None]) -> None:
+    def __init__(
+        self, path: str | None, *, durability: str, after_commit: Callable[[set[Topic]], None]
+    ) -> None:
         self._path = path
         self._durability = durability
         self._after_commit = after_commit
@@ -197,11 +199,15 @@ def named_errors(path: str | None) -> Iterator[None]:
     except FileNotFoundError as error:
         if path is None or error.filename is None or not str(error.filename).startswith(path):
             raise
-        raise StoreUnavailable(f"{path}: the folder of the store does not exist; make it, or choose another --store") from error
+        raise StoreUnavailable(
+            f"{path}: the folder of the store does not exist; make it, or choose another --store"
+        ) from error
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         if path is None or error.filename is None or not str(error.filename).startswith(path):
             raise
-        raise StoreUnavailable(f"{path}: the store cannot be written ({error.strerror}); choose another --store") from error
+        raise StoreUnavailable(
+            f"{path}: the store cannot be written ({error.strerror}); choose another --store"
+        ) from error
 
 
 def placeholders(values: Any) -> str:

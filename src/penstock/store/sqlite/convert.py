@@ -66,7 +66,10 @@ def condition(filter_: Filter) -> tuple[str, list[Any]]:
     else:
         expression, names = "json_extract(fields, ?)", [f'$."{filter_.name}"']
     if filter_.operator == "in":
-        return f"{expression} IN ({', '.join('?' * len(filter_.value))})", [*names, *map(stored, filter_.value)]
+        return f"{expression} IN ({', '.join('?' * len(filter_.value))})", [
+            *names,
+            *map(stored, filter_.value),
+        ]
     if filter_.operator == "contains":
         return f"instr({expression}, ?) > 0", [*names, filter_.value]
     return f"{expression} {_COMPARISONS[filter_.operator]} ?", [*names, stored(filter_.value)]

@@ -66,7 +66,9 @@ class SqliteJobs:
         after: bytes | None = None
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
-            page_where, page_values = (where, values) if after is None else (f"{where} AND id {beyond} ?", [*values, after])
+            page_where, page_values = (
+                (where, values) if after is None else (f"{where} AND id {beyond} ?", [*values, after])
+            )
             with self.connections.reading() as connection:
                 page = connection.execute(
                     f"SELECT {', '.join(JOB_COLUMNS)} FROM jobs WHERE {page_where} ORDER BY id {order} LIMIT ?",  # noqa: S608
@@ -78,6 +80,11 @@ class SqliteJobs:
             after = page[-1][0]
             left = None if left is None else left - size
 
+    def drafts(self) -> list[JobRow]:
+        """Return the drafts whose upload is, or was, going on; newest first."""
+        with self.connections.reading() as connection:
+            return [job_row(columns) for columns in connection.execute(SQL["drafts"]).fetchall()]
+
     def count_jobs(self, query: Query) -> int:
         """Return how many jobs the query asks for."""
         return sum(self.count_by_state(query).values())
@@ -87,7 +94,8 @@ class SqliteJobs:
         where, values = _where(query)
         with self.connections.reading() as connection:
             counts = connection.execute(
-                f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state", values  # noqa: S608
+                f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state",
+                values,  # noqa: S608
             ).fetchall()
         return {State(state): count for state, count in counts}
 
@@ -110,7 +118,10 @@ class SqliteJobs:
             with self.connections.transaction() as connection:
                 # Payloads first: they are found through their slices.
                 dropped = any(
-                    [connection.execute(SQL[name], batch).rowcount for name in ("drop_payloads", "drop_slices", "drop_outputs")]
+                    [
+                        connection.execute(SQL[name], batch).rowcount
+                        for name in ("drop_payloads", "drop_slices", "drop_outputs")
+                    ]
                 )
         with self.connections.transaction() as connection:
             connection.execute(SQL["drop_progress"], (job_id.bytes,))

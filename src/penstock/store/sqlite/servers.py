@@ -5,12 +5,12 @@ import fcntl
 import json
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from penstock import clock
-from penstock.clock import from_micros
+from penstock.clock import from_micros, to_micros
 from penstock.states import State
 from penstock.store.protocol import Topic
 from penstock.store.rows import ServerRow
@@ -21,6 +21,9 @@ from penstock.store.sqlite.wakeups import FileWakeups, MemoryWakeups
 
 SPARE_PAGES = 16_384
 """Free pages that stay in the file for the next job: 256 MB. Giving pages back costs as much as writing them."""
+
+DRAFT_KEPT = timedelta(hours=1)
+"""How long the draft of a dead process is kept: `penstock run --resume` begins it again."""
 
 
 class SqliteServers:
@@ -33,7 +36,9 @@ class SqliteServers:
     def register_server(self, row: ServerRow) -> None:
         """Store a server."""
         with self.connections.transaction() as connection:
-            connection.execute(SQL["register_server"], {name: stored(value) for name, value in row._asdict().items()})
+            connection.execute(
+                SQL["register_server"], {name: stored(value) for name, value in row._asdict().items()}
+            )
 
     def beat(self, name: str, state: str) -> bool:
         """Raise a server's heartbeat counter."""
@@ -64,8 +69,9 @@ class SqliteServers:
         touched = 0
         with self.connections.reading() as connection:
             drafts = connection.execute(SQL["abandoned_drafts"]).fetchall()
-        for key, draft, uploader in drafts:
-            if uploader is not None and self.is_present(uploader):
+        recent = to_micros(clock.now() - DRAFT_KEPT)
+        for key, draft, uploader, created_at in drafts:
+            if uploader is not None and (self.is_present(uploader) or (draft and created_at > recent)):
                 continue
             touched += 1
             job_id = UUID(bytes=key)
@@ -93,7 +99,12 @@ class SqliteServers:
             "message": f"the process that uploaded ({uploader}) ended before its upload did",
             "backtrace": [],
         }
-        changes = {"state": State.FAILED, "uploader": None, "exception": json.dumps(error), "completed_at": clock.now()}
+        changes = {
+            "state": State.FAILED,
+            "uploader": None,
+            "exception": json.dumps(error),
+            "completed_at": clock.now(),
+        }
         assert isinstance(self, SqliteJobs)
         self.update_job(job_id, changes, expect={"uploader": uploader})
 

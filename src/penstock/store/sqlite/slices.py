@@ -30,7 +30,15 @@ class SqliteSlices:
             connection.executemany(
                 SQL["insert_slice"],
                 [
-                    (last_id + 1 + n, job_id.bytes, category, first + n, new.first_record, new.record_count, len(new.payload))
+                    (
+                        last_id + 1 + n,
+                        job_id.bytes,
+                        category,
+                        first + n,
+                        new.first_record,
+                        new.record_count,
+                        len(new.payload),
+                    )
                     for n, new in enumerate(slices)
                 ],
             )

@@ -1,0 +1,128 @@
+"""How a run is shown: a live bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from typing import IO, Any
+
+from penstock.service.batch_run import Observer
+
+LINE_SECONDS = 2.0
+"""How often a plain line is written."""
+
+_TITLES = {"upload": "uploading", "process": "processing", "download": "writing"}
+
+
+def progress_for(stream: IO[str], *, quiet: bool) -> "Shown":
+    """Return the way to show progress on this stream."""
+    if quiet:
+        return Shown()
+    return Bar() if stream.isatty() else Lines(stream)
+
+
+class Shown(Observer):
+    """Shows nothing; the others show more."""
+
+    def phase(self, name: str, total: int | None) -> None:
+        """A part begins."""
+
+    def progress(self, done: int, failed_slices: int) -> None:
+        """So many records are done."""
+
+    def line(self, text: str) -> None:
+        """Write a line of output of user code, without disturbing what is shown."""
+        sys.stderr.write(f"{text}\n")
+
+    def close(self) -> None:
+        """Show no more."""
+
+
+class Lines(Shown):
+    """A plain line now and then."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._title = ""
+        self._total: int | None = None
+        self._began = self._told = time.monotonic()
+        self._last = (0, 0)
+
+    def phase(self, name: str, total: int | None) -> None:
+        """End the last part with a line of its sum, and begin another."""
+        self.close()
+        self._title, self._total = _TITLES[name], total
+        self._began = self._told = time.monotonic()
+
+    def progress(self, done: int, failed_slices: int) -> None:
+        """Write a line when one is due."""
+        self._last = (done, failed_slices)
+        if time.monotonic() - self._told >= LINE_SECONDS:
+            self._told = time.monotonic()
+            self._write()
+
+    def close(self) -> None:
+        """Write the sum of the last part."""
+        if self._last[0]:
+            self._write()
+        self._last = (0, 0)
+
+    def _write(self) -> None:
+        done, failed = self._last
+        seconds = max(time.monotonic() - self._began, 1e-6)
+        of = f" of {self._total:,}" if self._total else ""
+        left = (
+            f", {_duration((self._total - done) * seconds / done)} left"
+            if self._total and 0 < done < self._total
+            else ""
+        )
+        bad = f", {failed:,} failed slices" if failed else ""
+        self._stream.write(f"{self._title}: {done:,}{of} records, {done / seconds:,.0f}/s{left}{bad}\n")
+        self._stream.flush()
+
+
+class Bar(Shown):
+    """A live bar with records, records/s, time left and failed slices."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            TextColumn("{task.fields[records]} records  {task.fields[rate]}/s"),
+            TimeRemainingColumn(),
+            TextColumn("[red]{task.fields[failed]}"),
+            console=self._console,
+            refresh_per_second=4,
+        )
+        self._task: Any = None
+        self._began = time.monotonic()
+        self._progress.start()
+
+    def phase(self, name: str, total: int | None) -> None:
+        """Begin another bar."""
+        self._began = time.monotonic()
+        self._task = self._progress.add_task(_TITLES[name], total=total, records="0", rate="-", failed="")
+
+    def progress(self, done: int, failed_slices: int) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            rate = done / max(time.monotonic() - self._began, 1e-6)
+            failed = f"{failed_slices:,} failed slices" if failed_slices else ""
+            self._progress.update(
+                self._task, completed=done, records=f"{done:,}", rate=f"{rate:,.0f}", failed=failed
+            )
+
+    def line(self, text: str) -> None:
+        """Write a line above the bars."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Leave the bars as they are."""
+        self._progress.stop()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,1 @@
+"""What a person can do: the one layer under the command line and the console."""
