@@ -20,8 +20,18 @@ _HOMES = {
 }
 """Where each public name lives. It is imported when it is first used."""
 
-__all__ = [  # noqa: PLE0604
-    *sorted(_HOMES),
+__all__ = [
+    "BatchJob",
+    "InputCategory",
+    "Job",
+    "OutputCategory",
+    "PenstockError",
+    "Result",
+    "State",
+    "after_batch",
+    "before_batch",
+    "configure",
+    "field",
 ]
 
 if TYPE_CHECKING:

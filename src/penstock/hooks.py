@@ -39,7 +39,4 @@ def collect_hooks(cls: type) -> dict[str, tuple[str, ...]]:
             moment = getattr(member, _MARK, name if callable(member) and name in HOOKS else None)
             if moment is not None and name not in found.setdefault(moment, []):
                 found[moment].append(name)
-    return {
-        moment: tuple(reversed(names) if moment.startswith("after") else names)
-        for moment, names in found.items()
-    }
+    return {moment: tuple(reversed(names) if moment.startswith("after") else names) for moment, names in found.items()}

@@ -19,10 +19,11 @@ OPERATORS: Mapping[str, str] = {
 }
 """What may follow a field's name and two underscores in `where`, with its meaning."""
 
-COLUMNS = frozenset(
-    "id kind batch state sub_state priority created_at run_at expires_at started_at completed_at failure_count "
-    "crash_count server worker percent_complete record_count destroy_on_complete".split()
-)
+COLUMNS = frozenset({
+    "id", "kind", "batch", "state", "sub_state", "priority", "created_at", "run_at", "expires_at", "started_at",
+    "completed_at", "failure_count", "crash_count", "server", "worker", "percent_complete", "record_count",
+    "destroy_on_complete",
+})  # fmt: skip
 """Standard fields that every store keeps in a column. All other fields live in the job's document."""
 
 

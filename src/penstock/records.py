@@ -185,7 +185,7 @@ def _extension(code: _Code, text: str) -> msgspec.msgpack.Ext:
     return msgspec.msgpack.Ext(code, text.encode())
 
 
-_PLAIN = frozenset({str, bytes, float, bool, type(None)})
+_PLAIN: frozenset[type] = frozenset({str, bytes, float, bool, type(None)})
 _PACKERS: dict[type, Callable[[Any, int], Any]] = {
     int: _pack_int,
     list: _pack_list,
@@ -197,7 +197,7 @@ _PACKERS: dict[type, Callable[[Any, int], Any]] = {
     Decimal: lambda value, _: _extension(_Code.DECIMAL, str(value)),
     UUID: lambda value, _: msgspec.msgpack.Ext(_Code.UUID, value.bytes),
 }
-_NAMES = ", ".join(sorted(kind.__name__ for kind in (_PLAIN | set(_PACKERS)) - {type(None)})) + " or None"
+_NAMES = ", ".join(sorted(kind.__name__ for kind in (*_PLAIN, *_PACKERS) if kind is not type(None))) + " or None"
 _UNPACKERS: dict[int, Callable[[bytes], Any]] = {
     _Code.DECIMAL: lambda data: Decimal(data.decode()),
     _Code.DATE: lambda data: date.fromisoformat(data.decode()),
@@ -205,7 +205,7 @@ _UNPACKERS: dict[int, Callable[[bytes], Any]] = {
     _Code.DATETIME: _unpack_datetime,
     _Code.UUID: lambda data: UUID(bytes=bytes(data)),
     _Code.TUPLE: lambda data: tuple(unpack(_decode(data))),
-    _Code.BIG_INT: lambda data: int(data),
+    _Code.BIG_INT: int,
 }
 
 

@@ -4,7 +4,7 @@ Guards, the store's CHECKs, console buttons, command help and the documentation 
 Nothing here knows how a job is stored: `changes` tells which columns a move sets, and to what.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -209,9 +209,7 @@ def changes(
     return values
 
 
-def _value(
-    column: str, effect: Effect, job: Mapping[str, Any], now: datetime, given: Mapping[str, Any]
-) -> Any:
+def _value(column: str, effect: Effect, job: Mapping[str, Any], now: datetime, given: Mapping[str, Any]) -> Any:
     match effect:
         case Effect.NOW:
             return now
@@ -236,7 +234,7 @@ def _applies(row: Transition, standing: Standing) -> bool:
     )
 
 
-_GUARDS = {
+_GUARDS: dict[Guard | None, Callable[[Standing], bool]] = {
     None: lambda _: True,
     Guard.PAUSABLE: lambda standing: standing.pausable,
     Guard.STARTED: lambda standing: standing.started,

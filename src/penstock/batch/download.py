@@ -71,9 +71,7 @@ def download_output(job: BatchJob, target: Target | None, category: str | None, 
     chosen = job.output_category(category)
     destination = target if target is not None else chosen.file_name
     if destination is None:
-        raise ConfigurationError(
-            f"download() of output {chosen.name!r} was given no target and remembers none"
-        )
+        raise ConfigurationError(f"download() of output {chosen.name!r} was given no target and remembers none")
     with open_writer(destination) as stream:
         count = write_outputs(stream, store.outputs(job.id, chosen.name))
     if isinstance(destination, str | PathLike):
@@ -111,9 +109,7 @@ def _refuse_incomplete(store: Store, job: BatchJob) -> None:
         )
     after = row.state is State.RUNNING and row.sub_state is SubState.AFTER
     if row.state is not State.COMPLETED and not after:
-        raise JobIncomplete(
-            f"job {job.id} is {row.state}: its output is not whole; partial=True writes what there is"
-        )
+        raise JobIncomplete(f"job {job.id} is {row.state}: its output is not whole; partial=True writes what there is")
 
 
 def _remember(store: Store, job: BatchJob, category: OutputCategory, path: str) -> None:

@@ -1,15 +1,16 @@
 """`BatchJob`: a job whose input is many records."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, overload
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast, overload
 
 from pydantic import PrivateAttr
 
 from penstock.batch.categories import InputCategory, OutputCategories, OutputCategory
 from penstock.model.fields import field
 from penstock.model.job import Job
+from penstock.model.metaclass import JobMeta
 
 if TYPE_CHECKING:
     from penstock.batch.download import Output
@@ -102,7 +103,7 @@ class BatchJob(Job, abstract=True):
         """Do the work for one record and return its result. Every subclass writes its own."""
         raise NotImplementedError(f"{type(self).__name__} has no perform method")
 
-    def perform_now(self) -> Self:  # type: ignore[override]
+    def perform_now(self) -> Self:
         """Perform all slices here and now, one after another, in this process.
 
         The first exception of `perform` comes out; called again, it goes on at the record that raised.
@@ -118,9 +119,7 @@ class BatchJob(Job, abstract=True):
     @overload
     def upload(self, source: None = None, **options: Any) -> "AbstractContextManager[RecordWriter]": ...
 
-    def upload(
-        self, source: Source | None = None, **options: Any
-    ) -> "int | AbstractContextManager[RecordWriter]":
+    def upload(self, source: Source | None = None, **options: Any) -> "int | AbstractContextManager[RecordWriter]":
         """Store records; several uploads add up. Whatever goes wrong, nothing of them stays stored.
 
         Args:
@@ -182,8 +181,7 @@ class BatchJob(Job, abstract=True):
 
 def batch_job_of(function: Any, *, kind: str) -> type[BatchJob]:
     """Return a batch job class whose `perform` is a plain function of one record."""
-
-    body: Mapping[str, Any] = {
+    body = {
         "__module__": function.__module__,
         "__qualname__": f"{function.__qualname__}.<locals>.job",
         "__doc__": function.__doc__,
@@ -191,4 +189,4 @@ def batch_job_of(function: Any, *, kind: str) -> type[BatchJob]:
         # A static method: the function itself is called for each record, with nothing in between.
         "perform": staticmethod(function),
     }
-    return type(BatchJob)(function.__name__, (BatchJob,), dict(body), kind=kind)  # type: ignore[no-any-return]
+    return cast("type[BatchJob]", JobMeta(function.__name__, (BatchJob,), body, kind=kind))

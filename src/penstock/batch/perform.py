@@ -105,9 +105,7 @@ def _sort_out(
         if value is not None or category.nils:
             sorted_out.setdefault(name, []).append(value)
     try:
-        return tuple(
-            NewOutput(name, len(values), encode_records(values)) for name, values in sorted_out.items()
-        ), None
+        return tuple(NewOutput(name, len(values), encode_records(values)) for name, values in sorted_out.items()), None
     except UnstorableValue as error:
         plain = [result.value if type(result) is Result else result for result in results]
         return (), position_of_unstorable(plain) or (0, error)

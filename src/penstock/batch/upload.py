@@ -191,9 +191,7 @@ class _Upload:
         row = self.job.row
         row.record_count = self._before + self.added
         self.job.remember_upload(file_name, self._before + 1, self.added)
-        changes: dict[str, Any] = {
-            "fields": {"input_category": self.job.input_category.model_dump(mode="json")}
-        }
+        changes: dict[str, Any] = {"fields": {"input_category": self.job.input_category.model_dump(mode="json")}}
         if not row.draft:
             row.uploader = changes["uploader"] = None
         if row.sub_state is not SubState.BEFORE:
@@ -221,5 +219,6 @@ class _Upload:
         if len(payload) > limit:
             number = self._before + self.added + 1
             raise RecordTooLarge(
-                f"record {number} has {len(payload):,} bytes, more than max_record = {limit:,}; raise that setting, or split it"
+                f"record {number} has {len(payload):,} bytes, more than max_record = {limit:,}; "
+                "raise that setting, or split it"
             )

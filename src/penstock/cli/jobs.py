@@ -25,12 +25,8 @@ def jobs() -> None:
     type=click.Choice([str(state) for state in State]),
     help="Only jobs in this state. May be repeated.",
 )
-@click.option(
-    "--kind", "kinds", multiple=True, metavar="KIND", help="Only jobs of this kind. May be repeated."
-)
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many jobs."
-)
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only jobs of this kind. May be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many jobs.")
 @json_option
 @store_option
 def list_command(states: tuple[str, ...], kinds: tuple[str, ...], limit: int, as_json: bool) -> None:
@@ -101,10 +97,7 @@ def _print_view(view: View) -> None:
             click.echo(f"{name}:")
             for item in value:
                 click.echo(
-                    "  "
-                    + ", ".join(
-                        f"{key} {_shown(part)}" for key, part in item.items() if part not in (None, [])
-                    )
+                    "  " + ", ".join(f"{key} {_shown(part)}" for key, part in item.items() if part not in (None, []))
                 )
         elif value not in (None, [], {}):
             click.echo(f"{name.ljust(width)}  {_shown(value)}")

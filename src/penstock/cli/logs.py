@@ -81,6 +81,4 @@ def _(event: events.StoreTroubled) -> None:
 
 def log_to_console(level: str) -> None:
     """Send log lines to standard error."""
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)

@@ -110,9 +110,7 @@ class Bar(Shown):
         if self._task is not None:
             rate = done / max(time.monotonic() - self._began, 1e-6)
             failed = f"{failed_slices:,} failed slices" if failed_slices else ""
-            self._progress.update(
-                self._task, completed=done, records=f"{done:,}", rate=f"{rate:,.0f}", failed=failed
-            )
+            self._progress.update(self._task, completed=done, records=f"{done:,}", rate=f"{rate:,.0f}", failed=failed)
 
     def line(self, text: str) -> None:
         """Write a line above the bars."""

@@ -47,18 +47,10 @@ NEWEST = "newest"
     metavar="[NAME=]F",
     help="The output file; - is standard output. NAME= chooses an output category.",
 )
-@click.option(
-    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="A field of the job. May be repeated."
-)
-@click.option(
-    "--app", multiple=True, metavar="MODULE", help="More modules for the workers to import. May be repeated."
-)
-@click.option(
-    "--workers", "-w", type=click.IntRange(min=1), help="Pieces of work at once.  [default: the cores]"
-)
-@click.option(
-    "--processes", type=click.IntRange(min=1), help="Processes that share them.  [default: the cores]"
-)
+@click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="A field of the job. May be repeated.")
+@click.option("--app", multiple=True, metavar="MODULE", help="More modules for the workers to import. May be repeated.")
+@click.option("--workers", "-w", type=click.IntRange(min=1), help="Pieces of work at once.  [default: the cores]")
+@click.option("--processes", type=click.IntRange(min=1), help="Processes that share them.  [default: the cores]")
 @click.option(
     "--overlap",
     is_flag=True,
@@ -177,9 +169,7 @@ def _signals(job: Run) -> Iterator[None]:
 def _imported(target: str | None, modules: tuple[str, ...], resume: str | None) -> Any:
     if resume is not None:
         if not modules:
-            raise ConfigurationError(
-                "--resume runs only classes it is told to import: name a module with --app"
-            )
+            raise ConfigurationError("--resume runs only classes it is told to import: name a module with --app")
         import_app(modules)
         return None
     if target is None:
@@ -248,9 +238,7 @@ def _tell_result(view: View, request: RunRequest, as_json: bool) -> None:
         for frame in failed["backtrace"][-1:]:
             click.echo(f"    {frame}", err=True)
     if len(view["failed"]) > MOST_NAMED:
-        click.echo(
-            f"  … and {len(view['failed']) - MOST_NAMED:,} more; penstock jobs show {view['id']}", err=True
-        )
+        click.echo(f"  … and {len(view['failed']) - MOST_NAMED:,} more; penstock jobs show {view['id']}", err=True)
     apps = " ".join(f"--app {shlex.quote(module)}" for module in request.app)
     outputs = "".join(f" --output {shlex.quote(output)}" for output in request.outputs)
     click.echo(

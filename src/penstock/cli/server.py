@@ -15,12 +15,8 @@ from penstock.store import current_store
 
 @click.command()
 @app_option
-@click.option(
-    "--workers", type=click.IntRange(min=1), default=10, show_default=True, help="Pieces of work at once."
-)
-@click.option(
-    "--processes", type=click.IntRange(min=1), help="Processes that share them.  [default: the cores]"
-)
+@click.option("--workers", type=click.IntRange(min=1), default=10, show_default=True, help="Pieces of work at once.")
+@click.option("--processes", type=click.IntRange(min=1), help="Processes that share them.  [default: the cores]")
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),

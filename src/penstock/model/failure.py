@@ -44,9 +44,7 @@ def parse_failure(text: str | None) -> Failure | None:
     return Failure(**{name: value for name, value in known.items() if name in Failure.__slots__})
 
 
-def describe(
-    error: BaseException, *, worker_name: str | None = None, record_number: int | None = None
-) -> Failure:
+def describe(error: BaseException, *, worker_name: str | None = None, record_number: int | None = None) -> Failure:
     """Return an exception as data; long messages and deep stacks are cut."""
     return Failure(
         class_name=_class_name(type(error)),
@@ -70,7 +68,4 @@ def _message(error: BaseException) -> str:
 
 def _frames(trace: TracebackType | None) -> list[str]:
     frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_OURS)]
-    return [
-        f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line or ''}"
-        for frame in frames[-MAX_FRAMES:]
-    ]
+    return [f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line or ''}" for frame in frames[-MAX_FRAMES:]]

@@ -28,7 +28,7 @@ def field(
         description: What it means, shown where a person edits it.
         constraints: What pydantic's `Field` knows: `ge`, `le`, `min_length`, `pattern`, …
     """
-    facts = {"user_editable": user_editable, "copy_on_restart": copy_on_restart}
+    facts: dict[str, Any] = {"user_editable": user_editable, "copy_on_restart": copy_on_restart}
     given: dict[str, Any] = {} if default is _UNSET else {"default": default}
     if default_factory is not None:
         given["default_factory"] = default_factory

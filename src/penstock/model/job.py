@@ -59,9 +59,7 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
     query: ClassVar[QueryOfClass] = QueryOfClass()
     """The stored jobs of this class and its subclasses."""
 
-    description: str | None = field(
-        None, user_editable=True, copy_on_restart=True, description="Free text for people."
-    )
+    description: str | None = field(None, user_editable=True, copy_on_restart=True, description="Free text for people.")
     priority: int = field(
         50,
         ge=1,
@@ -317,9 +315,7 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
     def changed_values(self) -> dict[str, Any]:
         """Return what this copy changed since it was read: columns, and `fields` with part of the document."""
         columns = {
-            name: getattr(self, name)
-            for name in COLUMN_FIELDS
-            if getattr(self, name) != getattr(self.row, name)
+            name: getattr(self, name) for name in COLUMN_FIELDS if getattr(self, name) != getattr(self.row, name)
         }
         document = self.document()
         if document == self.row.fields:

@@ -8,7 +8,7 @@ Python 3.14 keeps annotations in a function of the class body; see `_add_annotat
 import inspect
 import sys
 import types
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -18,7 +18,14 @@ from penstock.model.kinds import register
 _NO_DEFAULT = (types.FunctionType, property, classmethod, staticmethod, type)
 
 
-class JobMeta(type(BaseModel)):  # type: ignore[misc]
+if TYPE_CHECKING:
+    # At run time it is asked of BaseModel, which is public; type checkers need a name.
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class JobMeta(ModelMetaclass):
     """The metaclass of job classes."""
 
     def __new__(
@@ -62,9 +69,7 @@ class JobMeta(type(BaseModel)):  # type: ignore[misc]
 def _refuse_async(name: str, namespace: dict[str, Any]) -> None:
     # Called as a function it would return a coroutine that nobody awaits: a job that does nothing and succeeds.
     if inspect.iscoroutinefunction(namespace.get("perform")):
-        raise TypeError(
-            f"{name}.perform is async; this version runs plain functions: use asyncio.run inside it"
-        )
+        raise TypeError(f"{name}.perform is async; this version runs plain functions: use asyncio.run inside it")
 
 
 def _annotate_overrides(name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
@@ -76,9 +81,7 @@ def _annotate_overrides(name: str, bases: tuple[type, ...], namespace: dict[str,
     for key, value in namespace.items():
         if key in inherited and key not in own:
             if isinstance(value, _NO_DEFAULT):
-                raise TypeError(
-                    f"{name}.{key}: a field of a base class cannot become a {type(value).__name__}"
-                )
+                raise TypeError(f"{name}.{key}: a field of a base class cannot become a {type(value).__name__}")
             added[key] = _annotation(inherited[key])
     if added:
         _add_annotations(namespace, added)
@@ -86,17 +89,15 @@ def _annotate_overrides(name: str, bases: tuple[type, ...], namespace: dict[str,
 
 def _annotation(info: Any) -> Any:
     facts = info.asdict()
-    kept = {
-        key: value for key, value in facts["attributes"].items() if key not in ("default", "default_factory")
-    }
-    return Annotated[(facts["annotation"], *facts["metadata"], Field(**kept))]
+    kept = {key: value for key, value in facts["attributes"].items() if key not in ("default", "default_factory")}
+    return Annotated[(facts["annotation"], *facts["metadata"], Field(**kept))]  # noqa: F821
 
 
 def _own_annotations(namespace: dict[str, Any]) -> set[str]:
     if "__annotations__" in namespace:
         return set(namespace["__annotations__"])
     if sys.version_info >= (3, 14):
-        import annotationlib  # noqa: PLC0415
+        import annotationlib  # type: ignore[import-not-found, unused-ignore]
 
         function = annotationlib.get_annotate_from_class_namespace(namespace)
         if function:
@@ -108,7 +109,7 @@ def _add_annotations(namespace: dict[str, Any], added: dict[str, Any]) -> None:
     if sys.version_info < (3, 14) or "__annotations__" in namespace:
         namespace.setdefault("__annotations__", {}).update(added)
         return
-    import annotationlib  # noqa: PLC0415
+    import annotationlib  # type: ignore[import-not-found, unused-ignore]
 
     function = annotationlib.get_annotate_from_class_namespace(namespace)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
@@ -145,7 +145,7 @@ class JobQuery(Generic[J]):
         if name in COLUMNS or info is None:
             return value
         # As the document holds it: a date as text, an enum as its value.
-        return to_jsonable_python(TypeAdapter(info.annotation).validate_python(value))
+        return to_jsonable_python(TypeAdapter(cast("Any", info.annotation)).validate_python(value))
 
 
 class QueryOfClass:

@@ -59,14 +59,10 @@ def import_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise AppImportError(
-                f"there is no module {name!r} in {os.getcwd()} or on the Python path"
-            ) from None
+            raise AppImportError(f"there is no module {name!r} in {os.getcwd()} or on the Python path") from None
         raise AppImportError(f"{name} does not import: {error}") from error
     except Exception as error:
-        raise AppImportError(
-            f"{name} does not import: {_where(error)}{type(error).__name__}: {error}"
-        ) from error
+        raise AppImportError(f"{name} does not import: {_where(error)}{type(error).__name__}: {error}") from error
 
 
 def make_importable(folder: str) -> None:

@@ -64,10 +64,7 @@ class Claim:
             self._add(key, task, HeldJob(row), row.kind, row.priority, (row.id.bytes, 0), len(row.fields))
 
     def _start_batch(self, candidate: Candidate, facts: KindFacts) -> None:
-        if (
-            self._budget.room(candidate.priority, None) <= 0
-            and self._budget.room(candidate.priority, 0.0) <= 0
-        ):
+        if self._budget.room(candidate.priority, None) <= 0 and self._budget.room(candidate.priority, 0.0) <= 0:
             return
         before = "before_batch" in facts.hooks
         row = self._store.start_batch(
@@ -127,7 +124,5 @@ class Claim:
         held = HeldSlice(job_id, kind, claimed._replace(payload=b""))
         self._add(key, task, held, job_id, priority, (job_id.bytes, claimed.number), len(claimed.payload))
 
-    def _add(
-        self, key: int, task: Any, subject: Any, pace_key: Any, priority: int, order: Any, size: int = 0
-    ) -> None:
+    def _add(self, key: int, task: Any, subject: Any, pace_key: Any, priority: int, order: Any, size: int = 0) -> None:
         self.pieces.append(Assignment(key, task, subject, pace_key, priority, order, size))

@@ -130,10 +130,7 @@ class Desk:
 
     def is_hungry(self) -> bool:
         """Tell whether some slot has no more than half of what it may hold."""
-        return any(
-            len(seat.held) <= seat.slots or seat.load < seat.slots * HORIZON / 2
-            for seat in self.seats.values()
-        )
+        return any(len(seat.held) <= seat.slots or seat.load < seat.slots * HORIZON / 2 for seat in self.seats.values())
 
     def is_empty(self) -> bool:
         """Tell whether nothing is held by anyone."""
@@ -176,11 +173,7 @@ class Desk:
         worker, fullest = max(self.seats.items(), key=lambda item: item[1].load)
         keys = [key for key in fullest.held if key not in fullest.recalling]
         spare = keys[fullest.slots :]
-        if (
-            fullest.recalling
-            or not spare
-            or len(spare) * (fullest.load / len(fullest.held)) < WORTH_RECALLING
-        ):
+        if fullest.recalling or not spare or len(spare) * (fullest.load / len(fullest.held)) < WORTH_RECALLING:
             return {}
         chosen = spare[len(spare) // 2 :]
         fullest.recalling.update(chosen)

@@ -33,7 +33,7 @@ from penstock.server.settling import (
     values_after_hook,
 )
 from penstock.states import Move, State, SubState
-from penstock.store.protocol import Store, Topic
+from penstock.store.protocol import Store
 from penstock.store.rows import JobRow
 
 GATHER_SECONDS = 0.008
@@ -134,9 +134,7 @@ class Dispatcher:
             self._known.pop(worker, None)
             for piece in self._desk.leave(worker):
                 if piece.key in working_on:
-                    self._returned.append(
-                        Returned(piece, evidence=evidence, place=working_on[piece.key], worker=name)
-                    )
+                    self._returned.append(Returned(piece, evidence=evidence, place=working_on[piece.key], worker=name))
                 elif piece.returning:
                     self._returned.append(Returned(piece))
                 else:
@@ -318,9 +316,7 @@ class Dispatcher:
                 )
 
     def _settle_jobs(self, jobs: list[tuple[HeldJob, Any, JobDone]]) -> None:
-        refused = {
-            settlement.id for settlement in self._store.settle_jobs([settlement for _, settlement, _ in jobs])
-        }
+        refused = {settlement.id for settlement in self._store.settle_jobs([settlement for _, settlement, _ in jobs])}
         for held, settlement, reply in jobs:
             row = held.row
             if settlement.id in refused:
@@ -348,9 +344,7 @@ class Dispatcher:
         crashed = back.evidence is not None
         if isinstance(held, HeldSlice):
             if crashed and held.claimed.crash_count + 1 >= MOST_CRASHES:
-                self._settle_slices(
-                    [(held, crash_of_slice(held, back.evidence or "", back.place, back.worker))]
-                )
+                self._settle_slices([(held, crash_of_slice(held, back.evidence or "", back.place, back.worker))])
             else:
                 self._store.hand_back_slice(held.job_id, held.claimed, crashed=crashed)
         elif crashed and held.row.crash_count + 1 >= MOST_CRASHES:
@@ -379,9 +373,7 @@ class Dispatcher:
         if standing.failed:
             message = f"{standing.failed} slice{'s' if standing.failed > 1 else ''} failed to process"
             failure = Failure("SlicesFailed", message).to_json()
-            if self._store.update_job(
-                job_id, move_values(row, Move.FAIL, now, {"exception": failure}), expect=expect
-            ):
+            if self._store.update_job(job_id, move_values(row, Move.FAIL, now, {"exception": failure}), expect=expect):
                 self._announcements.append(events.JobFailed(job_id, row.kind, message))
                 self._forget(job_id)
         elif facts is not None and "after_batch" in facts.hooks:
@@ -415,9 +407,7 @@ class Dispatcher:
             self._beaten = self._looked
             if not self._store.beat(self._server, self.state):
                 self.on_lost(
-                    StoreUnavailable(
-                        f"server {self._server} was taken for dead by another one; start it again"
-                    )
+                    StoreUnavailable(f"server {self._server} was taken for dead by another one; start it again")
                 )
         self._notice_moves()
         return self._store.next_due()
@@ -443,9 +433,7 @@ class Dispatcher:
 
     def _forget_later(self, job_id: UUID) -> None:
         with self._changed:
-            held = any(
-                _job_of(piece) == job_id for seat in self._desk.seats.values() for piece in seat.held.values()
-            )
+            held = any(_job_of(piece) == job_id for seat in self._desk.seats.values() for piece in seat.held.values())
         if not held:
             self._forget(job_id)
 

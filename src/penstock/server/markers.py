@@ -1,4 +1,4 @@
-"""Which piece each slot of a worker works on, in memory that outlives the worker: so a death is laid to the right one."""
+"""What each slot of a worker works on, in memory that outlives the worker: so a death is laid to the right piece."""
 
 import mmap
 import os

@@ -15,9 +15,7 @@ from penstock.store import current_store
 class Performer:
     """Runs the pieces of one slot. Batch jobs are kept from slice to slice, each slot its own instance."""
 
-    def __init__(
-        self, worker_name: str, jobs: Mapping[object, LearnJob], note_place: Callable[[int], None]
-    ) -> None:
+    def __init__(self, worker_name: str, jobs: Mapping[object, LearnJob], note_place: Callable[[int], None]) -> None:
         self._worker_name = worker_name
         self._known = jobs
         self._note_place = note_place
@@ -62,9 +60,7 @@ class Performer:
             work = SliceWork(task.number, task.first_record, task.done, task.payload)
             outcome = perform_slice(job, work, worker_name=self._worker_name)
         except BaseException as error:
-            failure = describe(
-                error, worker_name=self._worker_name, record_number=task.first_record + task.done
-            )
+            failure = describe(error, worker_name=self._worker_name, record_number=task.first_record + task.done)
             return SliceDone(task.key, 0.0, task.done, [], failure.to_json())
         finally:
             if task.crash_count:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -67,9 +67,7 @@ class WorkerProcess:
 class Pool:
     """Starts worker processes, relays their messages and output, and starts new ones for those that die."""
 
-    def __init__(
-        self, server: str, *, app: Sequence[str], settings: dict[str, Any], listener: Listener
-    ) -> None:
+    def __init__(self, server: str, *, app: Sequence[str], settings: dict[str, Any], listener: Listener) -> None:
         self._server = server
         self._app = list(app)
         self._settings = settings

@@ -2,6 +2,8 @@
 
 import queue
 import threading
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from penstock import clock, events
@@ -73,13 +75,13 @@ class Sweeper:
             else:
                 if job_id is None:
                     return
-                self._attempt(lambda doomed=job_id: self._store.destroy_job(doomed))  # type: ignore[misc]
+                self._attempt(partial(self._store.destroy_job, job_id))
             if clock.monotonic() - swept >= SPACE_SECONDS:
                 swept = clock.monotonic()
                 self._attempt(self._store.give_space_back)
 
-    def _attempt(self, act: object) -> None:
+    def _attempt(self, act: Callable[[], object]) -> None:
         try:
-            act()  # type: ignore[operator]
+            act()
         except StoreError as error:
             events.publish(events.StoreTroubled(str(error)))

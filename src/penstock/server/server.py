@@ -153,9 +153,7 @@ class Server:
         if not worker.ready:
             self._stillborn += 1
         if self._stillborn >= MOST_STILLBORN:
-            self._give_up(
-                StoreUnavailable(f"workers die before they are ready; the last one: {worker.evidence}")
-            )
+            self._give_up(StoreUnavailable(f"workers die before they are ready; the last one: {worker.evidence}"))
         else:
             self._pool.start_worker(worker.slots)
 

@@ -83,9 +83,7 @@ def crash_of_slice(held: HeldSlice, evidence: str, place: int, worker_name: str)
     claimed = held.claimed
     last = claimed.first_record + claimed.record_count - 1
     where = f"at record {place}" if place else f"in records {claimed.first_record + claimed.done} to {last}"
-    failure = Failure(
-        "WorkerCrashed", f"{where}, {MOST_CRASHES} times; {evidence}", [], worker_name, place or None
-    )
+    failure = Failure("WorkerCrashed", f"{where}, {MOST_CRASHES} times; {evidence}", [], worker_name, place or None)
     return SliceSettlement(
         job_id=held.job_id,
         slice_id=claimed.slice_id,
@@ -109,9 +107,7 @@ def crash_of_job(row: JobRow, evidence: str, now: datetime, worker_name: str) ->
     }
 
 
-def move_values(
-    row: JobRow, move: Move, now: datetime, given: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def move_values(row: JobRow, move: Move, now: datetime, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the columns that a move of a running job sets."""
     standing = Standing(State.RUNNING, row.batch, row.sub_state, started=True)
     return changes(transition(move, standing), asdict(row), now=now, given=given)

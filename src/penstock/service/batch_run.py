@@ -75,9 +75,7 @@ class Run:
         self._trouble: PenstockError | None = None
         self.server: Server | None = None
         self.plan = (
-            self._new_plan()
-            if request.cls
-            else plan_resume(self._store, request.resume, newest=request.resume_newest)
+            self._new_plan() if request.cls else plan_resume(self._store, request.resume, newest=request.resume_newest)
         )
         self.job = self.plan.job
 
@@ -116,9 +114,7 @@ class Run:
         request = self._request
         self.server = Server(
             self._store,
-            ServerOptions(
-                app=request.app, workers=request.workers, processes=request.processes, only=self.job.id
-            ),
+            ServerOptions(app=request.app, workers=request.workers, processes=request.processes, only=self.job.id),
         )
         self.server.start_workers()
         started = False
@@ -221,9 +217,7 @@ class Run:
                 for category, target in self._targets():
                     self._observer.phase("download", job.record_count)
                     where: Any = sys.stdout.buffer if target == STANDARD else target
-                    self.plan.written[category.name] = download_output(
-                        job, where, category.name, partial=False
-                    )
+                    self.plan.written[category.name] = download_output(job, where, category.name, partial=False)
             view["outputs"] = {
                 category.name: {"file": target, "records": self.plan.written.get(category.name, 0)}
                 for category, target in self._targets()

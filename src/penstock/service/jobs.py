@@ -87,9 +87,7 @@ def get_job(store: Store, job_id: UUID, *, drafts: bool = False) -> JobRow:
     """
     row = store.job(job_id)
     if row is None or (row.draft and not drafts):
-        raise JobNotFound(
-            f"there is no job {job_id} in {store.url}; it may have been completed and destroyed"
-        )
+        raise JobNotFound(f"there is no job {job_id} in {store.url}; it may have been completed and destroyed")
     return row
 
 

@@ -58,7 +58,8 @@ def plan_resume(store: Store, job_id: UUID | None, *, newest: bool) -> Plan:
     row = _newest(store) if newest or job_id is None else store.job(job_id)
     if row is None:
         raise JobNotFound(
-            f"there is no job {job_id or 'to resume'} in {store.url}; if its upload had not ended, run the first command again"
+            f"there is no job {job_id or 'to resume'} in {store.url}; "
+            "if its upload had not ended, run the first command again"
         )
     if row.state is State.ABORTED:
         raise InvalidMove(f"job {row.id} was aborted; its records are gone")
@@ -83,9 +84,7 @@ def _afresh(store: Store, row: JobRow, job: Job) -> Plan:
         raise InvalidMove(f"job {row.id} is being uploaded by {row.uploader}, which lives")
     source = job.input_category.file_name
     if source is None and "before_batch" not in job.hooks:
-        raise JobNotFound(
-            f"the upload of job {row.id} from standard input broke off; run the first command again"
-        )
+        raise JobNotFound(f"the upload of job {row.id} from standard input broke off; run the first command again")
     overlapped = not row.draft
     store.destroy_job(row.id)
     job.start_over()

@@ -33,9 +33,7 @@ def open_store(url: str) -> Store:
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in ENGINES:
         known = ", ".join(f"{name}://" for name in ENGINES)
-        raise ConfigurationError(
-            f"store {url!r}: the URL must start with {known} as in sqlite:///penstock.db"
-        )
+        raise ConfigurationError(f"store {url!r}: the URL must start with {known} as in sqlite:///penstock.db")
     # A connection must not cross a fork: a child opens its own.
     key = (absolute(url), os.getpid())
     with _lock:

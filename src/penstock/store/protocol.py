@@ -64,9 +64,7 @@ class JobStore(Protocol):
     def job(self, job_id: UUID) -> JobRow | None:
         """Return the job, drafts too, or None."""
 
-    def update_job(
-        self, job_id: UUID, changes: Mapping[str, Any], *, expect: Mapping[str, Any] | None = None
-    ) -> bool:
+    def update_job(self, job_id: UUID, changes: Mapping[str, Any], *, expect: Mapping[str, Any] | None = None) -> bool:
         """Overwrite columns of a job; `changes["fields"]` is a mapping merged into the document key by key.
 
         Args:

@@ -70,14 +70,11 @@ def _slices(batches: Iterable[Batch], most: int, max_bytes: int) -> Iterator[Lin
     first = 1
     lines: list[bytes] = []
     bound = 0  # the lines left over are at most this many bytes
-    ends: Iterable[int]
     for batch in batches:
         lines = lines + batch.lines if lines else batch.lines
         bound += batch.size
-        if bound > max_bytes:
-            ends = _ends_by_size(lines, most, max_bytes)
-        else:
-            ends = range(most, len(lines) + 1, most)
+        full = range(most, len(lines) + 1, most)
+        ends: Iterable[int] = _ends_by_size(lines, most, max_bytes) if bound > max_bytes else full
         start = 0
         for end in ends:
             yield _line_slice(first, lines[start:end], batch.may_nest)

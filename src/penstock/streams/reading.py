@@ -106,9 +106,7 @@ class _Decoded(Stage):
                 # The libraries take an empty file for empty text, but no codec writes one.
                 raise EOFError
         except EOFError as error:
-            raise InputError(
-                f"{self.name}: the {self._codec.name} data is cut short; fetch it again"
-            ) from error
+            raise InputError(f"{self.name}: the {self._codec.name} data is cut short; fetch it again") from error
         except self._damage as error:
             raise InputError(
                 f"{self.name}: the {self._codec.name} data is damaged ({error}); "

@@ -81,9 +81,7 @@ class Sink(io.RawIOBase):
             OutputError: That failed, or it was discarded before.
         """
         if self.settled:
-            raise OutputError(
-                f"{self.name}: the output was discarded before; open it again and write it anew"
-            )
+            raise OutputError(f"{self.name}: the output was discarded before; open it again and write it anew")
         try:
             self._publish()
         except OSError as error:

@@ -23,9 +23,7 @@ def sink_for(target: Place) -> Sink:
         return BorrowedSink(target)
     path = os.fsdecode(target)
     try:
-        return (
-            PlainSink(path, io.FileIO(path, "w")) if _is_written_in_place(path) else NewFileSink.beside(path)
-        )
+        return PlainSink(path, io.FileIO(path, "w")) if _is_written_in_place(path) else NewFileSink.beside(path)
     except OSError as error:
         raise OutputError(f"{path}: {told(error)}") from error
     except ValueError as error:  # a NUL in the path

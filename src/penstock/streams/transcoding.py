@@ -24,9 +24,7 @@ def refuse_unknown_encoding(encoding: str, encoding_errors: str) -> None:
     except (LookupError, ValueError):
         known = False
     if not known:
-        raise ConfigurationError(
-            f"there is no text encoding {encoding!r}; try utf-8, utf-8-sig, cp1252 or utf-16"
-        )
+        raise ConfigurationError(f"there is no text encoding {encoding!r}; try utf-8, utf-8-sig, cp1252 or utf-16")
 
 
 def refuse_unknown_handling(encoding_errors: str) -> None:

@@ -73,9 +73,7 @@ class Writer(io.BufferedWriter):
             OutputError: That failed, or this was closed or discarded before. Nothing is in place then.
         """
         if self.closed:
-            raise OutputError(
-                f"{self._sink.name}: the output was closed before it was committed; write it anew"
-            )
+            raise OutputError(f"{self._sink.name}: the output was closed before it was committed; write it anew")
         try:
             super().flush()
             self._top.commit()

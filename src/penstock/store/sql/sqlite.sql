@@ -151,10 +151,10 @@ WHERE job_id = :job_id AND category = :category AND (number, part) > (:number, :
 ORDER BY number, part LIMIT :limit
 
 -- name: drop_payloads
-DELETE FROM slice_payloads WHERE slice_id IN (SELECT id FROM slices WHERE job_id = :job_id LIMIT :limit)
+DELETE FROM slice_payloads WHERE slice_id IN (SELECT id FROM slices WHERE job_id = :job_id ORDER BY category, number LIMIT :limit)
 
 -- name: drop_slices
-DELETE FROM slices WHERE id IN (SELECT id FROM slices WHERE job_id = :job_id LIMIT :limit)
+DELETE FROM slices WHERE id IN (SELECT id FROM slices WHERE job_id = :job_id ORDER BY category, number LIMIT :limit)
 
 -- name: drop_outputs
 DELETE FROM output_slices WHERE id IN (SELECT id FROM output_slices WHERE job_id = :job_id LIMIT :limit)

@@ -27,9 +27,7 @@ class SqliteStore(SqliteJobs, SqliteClaims, SqliteSlices, SqliteServers):
         self.url = url
         self.path = path
         self.wakeups = FileWakeups(f"{path}-live") if path else MemoryWakeups()
-        self.connections = Connections(
-            path, durability=settings.durability, after_commit=self.wakeups.announce
-        )
+        self.connections = Connections(path, durability=settings.durability, after_commit=self.wakeups.announce)
         migrate(self.connections, path or "memory store")
 
     @contextmanager

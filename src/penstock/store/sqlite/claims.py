@@ -45,13 +45,8 @@ class SqliteClaims:
                 ).fetchall()
                 found = [row for row in rows if row[1] in kinds]
             else:
-                walks = [
-                    connection.execute(SQL["candidates_of_kind"], {"kind": kind, "now": moment})
-                    for kind in kinds
-                ]
-                merged = (
-                    walks[0] if len(walks) == 1 else heapq.merge(*walks, key=lambda row: (row[3], row[0]))
-                )
+                walks = [connection.execute(SQL["candidates_of_kind"], {"kind": kind, "now": moment}) for kind in kinds]
+                merged = walks[0] if len(walks) == 1 else heapq.merge(*walks, key=lambda row: (row[3], row[0]))
                 found = list(islice(merged, limit))
                 for walk in walks:
                     walk.close()
@@ -62,9 +57,7 @@ class SqliteClaims:
         moment = to_micros(now)
         with self.connections.transaction() as connection:
             rows = [
-                connection.execute(
-                    SQL["claim_job"], {"id": job_id.bytes, "server": server, "now": moment}
-                ).fetchall()
+                connection.execute(SQL["claim_job"], {"id": job_id.bytes, "server": server, "now": moment}).fetchall()
                 for job_id in job_ids
             ]
         return [job_row(row[0]) for row in rows if row]
@@ -118,10 +111,7 @@ class SqliteClaims:
                 key = (settled.job_id.bytes, settled.number, settled.start)
                 connection.executemany(
                     SQL["insert_output"],
-                    [
-                        (key[0], out.category, key[1], key[2], out.record_count, out.payload)
-                        for out in settled.outputs
-                    ],
+                    [(key[0], out.category, key[1], key[2], out.record_count, out.payload) for out in settled.outputs],
                 )
             connection.executemany(
                 SQL["add_progress"], [(job_id, server, count) for job_id, count in processed.items()]
@@ -136,9 +126,7 @@ class SqliteClaims:
             changed += connection.execute(SQL["hand_back_batch_end"], values).rowcount
             if not changed:
                 return None
-            (crashes,) = connection.execute(
-                "SELECT crash_count FROM jobs WHERE id = ?", (job_id.bytes,)
-            ).fetchone()
+            (crashes,) = connection.execute("SELECT crash_count FROM jobs WHERE id = ?", (job_id.bytes,)).fetchone()
             return int(crashes)
 
     def hand_back_slice(self, job_id: UUID, claimed: ClaimedSlice, *, crashed: bool) -> int | None:

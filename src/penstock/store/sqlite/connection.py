@@ -44,9 +44,7 @@ class Session:
 class Connections:
     """Gives each thread its session, opens transactions, and says what was touched after each commit."""
 
-    def __init__(
-        self, path: str | None, *, durability: str, after_commit: Callable[[set[Topic]], None]
-    ) -> None:
+    def __init__(self, path: str | None, *, durability: str, after_commit: Callable[[set[Topic]], None]) -> None:
         self._path = path
         self._durability = durability
         self._after_commit = after_commit

@@ -35,7 +35,7 @@ _LOADERS: Mapping[str, Callable[[Any], Any]] = {
     "batch": bool,
     "draft": bool,
     "destroy_on_complete": bool,
-    **{name: _moment for name in ("created_at", "run_at", "expires_at", "started_at", "completed_at")},
+    **dict.fromkeys(("created_at", "run_at", "expires_at", "started_at", "completed_at"), _moment),
 }
 _LOADED = tuple((position, _LOADERS[name]) for position, name in enumerate(JOB_COLUMNS) if name in _LOADERS)
 

@@ -42,9 +42,7 @@ class SqliteJobs:
             columns = connection.execute(SQL["job"], (job_id.bytes,)).fetchone()
         return job_row(columns) if columns else None
 
-    def update_job(
-        self, job_id: UUID, changes: Mapping[str, Any], *, expect: Mapping[str, Any] | None = None
-    ) -> bool:
+    def update_job(self, job_id: UUID, changes: Mapping[str, Any], *, expect: Mapping[str, Any] | None = None) -> bool:
         """Overwrite columns of a job, if what is expected holds."""
         assignments, values = _assignments(changes)
         expectations = dict(expect or {})
@@ -94,8 +92,8 @@ class SqliteJobs:
         where, values = _where(query)
         with self.connections.reading() as connection:
             counts = connection.execute(
-                f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state",
-                values,  # noqa: S608
+                f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state",  # noqa: S608
+                values,
             ).fetchall()
         return {State(state): count for state, count in counts}
 
@@ -117,12 +115,8 @@ class SqliteJobs:
         while dropped:
             with self.connections.transaction() as connection:
                 # Payloads first: they are found through their slices.
-                dropped = any(
-                    [
-                        connection.execute(SQL[name], batch).rowcount
-                        for name in ("drop_payloads", "drop_slices", "drop_outputs")
-                    ]
-                )
+                names = ("drop_payloads", "drop_slices", "drop_outputs")
+                dropped = sum(connection.execute(SQL[name], batch).rowcount for name in names) > 0
         with self.connections.transaction() as connection:
             connection.execute(SQL["drop_progress"], (job_id.bytes,))
 
@@ -134,7 +128,8 @@ def _column(name: str) -> str:
 
 
 def _assignments(changes: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    parts, values = [], []
+    parts: list[str] = []
+    values: list[Any] = []
     for name, value in changes.items():
         if name == "fields":
             part, more = _merged_fields(value)
@@ -154,7 +149,8 @@ def _merged_fields(changed: Mapping[str, Any]) -> tuple[str, list[Any]]:
 
 
 def _where(query: Query) -> tuple[str, list[Any]]:
-    parts, values = ["draft = 0"], []
+    parts = ["draft = 0"]
+    values: list[Any] = []
     for name, allowed in (("kind", query.kinds), ("state", query.states)):
         if allowed:
             parts.append(f"{name} IN ({', '.join('?' * len(allowed))})")

@@ -29,9 +29,7 @@ def migrate(connections: Connections, name: str) -> None:
             for version, title, script in migrations:
                 for statement in split_statements(script):
                     connection.execute(statement)
-                connection.execute(
-                    "INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (version, title)
-                )
+                connection.execute("INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (version, title))
 
 
 def _refuse_other_versions(name: str, present: int, newest: int) -> None:
@@ -40,9 +38,7 @@ def _refuse_other_versions(name: str, present: int, newest: int) -> None:
             f"{name} has schema {present}, this Penstock knows {newest}: upgrade Penstock, or choose another --store"
         )
     if 0 < present < newest:
-        raise StoreVersionError(
-            f"{name} has schema {present}, this Penstock needs {newest}: penstock store upgrade"
-        )
+        raise StoreVersionError(f"{name} has schema {present}, this Penstock needs {newest}: penstock store upgrade")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -36,9 +36,7 @@ class SqliteServers:
     def register_server(self, row: ServerRow) -> None:
         """Store a server."""
         with self.connections.transaction() as connection:
-            connection.execute(
-                SQL["register_server"], {name: stored(value) for name, value in row._asdict().items()}
-            )
+            connection.execute(SQL["register_server"], {name: stored(value) for name, value in row._asdict().items()})
 
     def beat(self, name: str, state: str) -> bool:
         """Raise a server's heartbeat counter."""
@@ -173,4 +171,4 @@ def _is_locked(path: str) -> bool:
 
 def _server_row(row: tuple[Any, ...]) -> ServerRow:
     started: datetime = from_micros(row[4])
-    return ServerRow(*row[:4], started, *row[5:])
+    return ServerRow._make((*row[:4], started, *row[5:]))

@@ -63,7 +63,7 @@ class SqliteSlices:
                     SQL["failed_slices"], {"job_id": job_id.bytes, "after": after, "limit": SLICES_AT_ONCE}
                 ).fetchall()
             for row in page:
-                yield SliceRow(*row[:3], SliceState(row[3]), *row[4:])
+                yield SliceRow._make((*row[:3], SliceState(row[3]), *row[4:]))
             if len(page) < SLICES_AT_ONCE:
                 return
             after = page[-1][2]
@@ -110,7 +110,7 @@ class SqliteSlices:
                     },
                 ).fetchall()
             for row in page:
-                yield OutputRow(*row)
+                yield OutputRow._make(row)
             if len(page) < OUTPUTS_AT_ONCE:
                 return
             after = (page[-1][0], page[-1][1])
