@@ -115,7 +115,7 @@ class WorkerOutput(Event):
 class StoreTroubled(Event):
     """The store refused a transaction; it will be tried again."""
 
-    error: str
+    error: Exception
 
 
 Subscriber = Callable[[Any], None]

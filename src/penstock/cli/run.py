@@ -129,7 +129,11 @@ def _run(request: RunRequest, shown: Shown) -> View:
         job = Run(request, shown)
     except ValidationError as error:
         raise ConfigurationError(_told(error)) from None
-    with events.subscribed(events.WorkerOutput, lambda event: shown.line(event.line)), _signals(job):
+    with (
+        events.subscribed(events.WorkerOutput, lambda event: shown.line(event.line)),
+        events.subscribed(events.WorkerDied, lambda event: shown.line(f"worker {event.worker} died: {event.evidence}")),
+        _signals(job),
+    ):
         try:
             return job.run()
         except Stopped as stopped:

@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from penstock.server.desk import Assignment, Budget, Desk
+from penstock.server.desk import LEAST_URGENT, Assignment, Budget, Desk
 from penstock.server.messages import KindFacts, RunHook, RunJob, RunSlice
 from penstock.server.settling import HeldHook, HeldJob, HeldSlice
 from penstock.states import State, SubState
 from penstock.store.protocol import Store
-from penstock.store.rows import Candidate, ClaimedSlice, JobRow
+from penstock.store.rows import ClaimedSlice, JobRow
 
-MOST_CANDIDATES = 1000
-"""Jobs looked at in one claim."""
+SPARE_CANDIDATES = 16
+"""Jobs looked at in one claim beyond those there is room for: some may be no use, or be expired."""
 
 
 class Claim:
@@ -24,21 +24,22 @@ class Claim:
         self._budget = budget
         self._server = server
         self._now = now
-        self._regular: list[Candidate] = []
+        self._regular: list[JobRow] = []
         self.pieces: list[Assignment] = []
         self.exhausted: list[UUID] = []
         """Running batch jobs that had no queued slice: perhaps they are finished."""
-        self.expired: list[Candidate] = []
+        self.expired: list[JobRow] = []
         self.started: list[JobRow] = []
         self.more = False
         """Whether candidates were left because the look was limited, not because the budget was."""
 
     def run(self, kinds: dict[str, KindFacts], *, only: UUID | None = None) -> None:
         """Take what the budget allows, most urgent first."""
-        found = self._store.candidates(kinds, now=self._now, limit=MOST_CANDIDATES, only=only)
-        self.more = len(found) == MOST_CANDIDATES
+        limit = SPARE_CANDIDATES + self._budget.room(LEAST_URGENT, self._desk.quickest_pace(kinds))
+        found = self._store.candidates(kinds, limit=limit, only=only)
+        self.more = len(found) == limit
         for candidate in found:
-            if candidate.expired:
+            if candidate.is_expired(self._now):
                 self.expired.append(candidate)
             elif not candidate.batch:
                 self._want_job(candidate)
@@ -48,7 +49,7 @@ class Claim:
                 self._take_slices(candidate.id, candidate.kind, candidate.priority)
         self._take_jobs()
 
-    def _want_job(self, candidate: Candidate) -> None:
+    def _want_job(self, candidate: JobRow) -> None:
         pace = self._desk.pace(candidate.kind)
         if self._budget.room(candidate.priority, pace) > 0:
             self._budget.spend(candidate.priority, 1, pace)
@@ -57,13 +58,12 @@ class Claim:
             self.more = False
 
     def _take_jobs(self) -> None:
-        ids = [candidate.id for candidate in self._regular]
-        for row in self._store.claim_jobs(ids, server=self._server, now=self._now):
+        for row in self._store.claim_jobs(self._regular, server=self._server, now=self._now):
             key = self._desk.next_key()
             task = RunJob(key, row.priority, row)
             self._add(key, task, HeldJob(row), row.kind, row.priority, (row.id.bytes, 0), len(row.fields))
 
-    def _start_batch(self, candidate: Candidate, facts: KindFacts) -> None:
+    def _start_batch(self, candidate: JobRow, facts: KindFacts) -> None:
         if self._budget.room(candidate.priority, None) <= 0 and self._budget.room(candidate.priority, 0.0) <= 0:
             return
         before = "before_batch" in facts.hooks

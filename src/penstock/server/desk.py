@@ -12,6 +12,8 @@ from typing import Any
 
 HORIZON = 0.1
 """Seconds of work that a slot may hold, the piece it works on included."""
+LEAST_URGENT = 100
+"""The priority of a job that gives way to all others."""
 MOST_HELD = 1000
 """Pieces that one slot may hold, however short they are."""
 MOST_BYTES = 16 << 20
@@ -117,6 +119,10 @@ class Desk:
     def pace(self, key: Any) -> float | None:
         """Return the expected seconds of a piece, or None when none has been measured."""
         return self._paces.get(key)
+
+    def quickest_pace(self, keys: Iterable[Any]) -> float | None:
+        """Return the least of the paces that have been measured for these keys, or None."""
+        return min((self._paces[key] for key in keys if key in self._paces), default=None)
 
     def budget(self) -> Budget:
         """Return what may be claimed now."""

@@ -5,36 +5,25 @@ slots can take; then the pieces are handed out. Turns come when results have gat
 something is due, or a second has passed. No user code runs here.
 """
 
+import logging
 import threading
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from penstock import clock, events
 from penstock.errors import PenstockError, StoreError, StoreUnavailable
-from penstock.model.failure import Failure
 from penstock.server.claiming import Claim
 from penstock.server.desk import Assignment, Desk
-from penstock.server.messages import ForgetJob, JobDone, KindFacts, LearnJob, Recall, Reply, SliceDone
-from penstock.server.settling import (
-    MOST_CRASHES,
-    HeldHook,
-    HeldJob,
-    HeldSlice,
-    crash_of_job,
-    crash_of_slice,
-    move_values,
-    settlement_of_job,
-    settlement_of_slice,
-    summary_of,
-    values_after_hook,
-)
-from penstock.states import Move, State, SubState
+from penstock.server.messages import ForgetJob, KindFacts, LearnJob, Recall, Reply
+from penstock.server.settling import HeldSlice
+from penstock.server.turn import Outcome, Returned, Turn
+from penstock.states import State
 from penstock.store.protocol import Store
 from penstock.store.rows import JobRow
+
+log = logging.getLogger("penstock")
 
 GATHER_SECONDS = 0.008
 """How long results are gathered while every slot has enough to do."""
@@ -45,18 +34,6 @@ GIVE_UP_SECONDS = 20.0
 """Without a heartbeat for so long others may soon take over what this server holds: it stops."""
 RETRY_SECONDS = 0.5
 """The pause after the store refused a turn."""
-
-
-@dataclass(slots=True)
-class Returned:
-    """A piece that came back: done, crashed, or not started."""
-
-    piece: Assignment
-    reply: Reply | None = None
-    evidence: str | None = None
-    """How the worker died that had it."""
-    place: int = 0
-    worker: str = ""
 
 
 class Dispatcher:
@@ -85,8 +62,6 @@ class Dispatcher:
         self._closed = False
         self._looked = float("-inf")
         self._beaten = clock.monotonic() - HEARTBEAT_SECONDS
-        self._announcements: list[events.Event] = []
-        self._doomed: list[UUID] = []
         self.state = "starting"
         self.destroy: Callable[[UUID], object] = store.destroy_job
         self.on_lost: Callable[[PenstockError], None] = lambda _: None
@@ -180,7 +155,7 @@ class Dispatcher:
             try:
                 due = self._turn()
             except StoreError as error:
-                events.publish(events.StoreTroubled(str(error)))
+                events.publish(events.StoreTroubled(error))
                 if closing:
                     return
                 if clock.monotonic() - self._beaten > GIVE_UP_SECONDS:
@@ -188,6 +163,11 @@ class Dispatcher:
                 with self._changed:
                     self._changed.wait(RETRY_SECONDS)
                 continue
+            except Exception as error:
+                # A defect of ours: the server must not sit there with its work and do nothing.
+                log.exception("the dispatcher broke")
+                self.on_lost(PenstockError(f"the dispatcher broke: {type(error).__name__}: {error}"))
+                return
             if closing:
                 return
 
@@ -211,56 +191,53 @@ class Dispatcher:
             self._woken = False
 
     def _turn(self) -> datetime | None:
-        """Take one turn; return when the next scheduled job is due."""
-        now = clock.now()
+        """Take one turn; return when the next scheduled job is due, where that was looked up."""
         with self._changed:
             returned, self._returned = self._returned, []
             budget = self._desk.budget()
+        now = clock.now()
+        turn = Turn(self._store, server=self._server, kinds=self._kinds, now=now)
         claim = Claim(self._store, self._desk, budget, server=self._server, now=now)
-        self._announcements, self._doomed = [], []
         try:
             with self._store.transaction():
-                touched = self._settle(returned, now)
-                if not self._stopping and self._desk.seats:
-                    self._store.release_due_jobs(now)
-                    claim.run(self._kinds, only=self._only)
-                for job_id in touched.keys() | set(claim.exhausted):
-                    self._finish_batch(job_id, claim, now)
-                for candidate in claim.expired:
-                    self._store.update_job(candidate.id, {"draft": True})
-                    self._doomed.append(candidate.id)
-                    self._announcements.append(events.JobExpired(candidate.id, candidate.kind))
+                turn.settle(returned)
+                if self._desk.seats and not self._stopping:
+                    turn.claim(claim, self._only)
+                turn.finish_batches(claim)
         except BaseException:
             with self._changed:
                 # As if the turn had not been: the results are still to be stored.
                 self._returned[:0] = returned
             raise
-        self._after_commit(claim)
+        self._hand_out_pieces(claim)
+        self._follow_up(turn.outcome)
         idle = not returned and not claim.pieces
         return self._look_around() if idle or clock.monotonic() - self._looked >= CHECK_SECONDS else None
 
-    def _after_commit(self, claim: Claim) -> None:
-        for row in claim.started:
-            self._batches[row.id] = row
-            self._announcements.append(events.JobStarted(row.id, row.kind))
+    def _hand_out_pieces(self, claim: Claim) -> None:
+        self._batches.update({row.id: row for row in claim.started})
         with self._changed:
             self._desk.add(claim.pieces)
-            handed = self._desk.assign()
-            recalls = {} if self._stopping else self._desk.recall_for_idle()
             if self._stopping:
                 self._returned += map(Returned, self._desk.withdraw_ready(lambda _: True))
-                recalls = self._desk.recall(lambda _: True)
+                handed, recalls = {}, self._desk.recall(lambda _: True)
+            else:
+                handed, recalls = self._desk.assign(), self._desk.recall_for_idle()
             self._woken = self._woken or claim.more or bool(self._stopping and self._returned)
             self._changed.notify_all()
         for worker, pieces in handed.items():
             self._hand_out(worker, [*self._lessons(worker, pieces), *(piece.task for piece in pieces)])
-            for piece in pieces:
-                piece.task = None  # The worker has it; a slice's payload need not be here as well.
         for worker, keys in recalls.items():
             self._hand_out(worker, [Recall(keys)])
-        for event in self._announcements:
+
+    def _follow_up(self, outcome: Outcome) -> None:
+        for job_id in outcome.changed:
+            self._batches.pop(job_id, None)
+        for job_id in outcome.ended:
+            self._forget(job_id)
+        for event in outcome.announcements:
             events.publish(event)
-        for job_id in self._doomed:
+        for job_id in outcome.doomed:
             self.destroy(job_id)
 
     def _lessons(self, worker: Any, pieces: list[Assignment]) -> list[LearnJob]:
@@ -275,121 +252,6 @@ class Dispatcher:
                 lessons.append(LearnJob(row))
                 known.add(job_id)
         return lessons
-
-    # Settling ------------------------------------------------------------------------------------
-
-    def _settle(self, returned: list[Returned], now: datetime) -> Counter[UUID]:
-        """Store how pieces ended; returns the batch jobs that were touched."""
-        touched: Counter[UUID] = Counter()
-        slices, jobs = [], []
-        for back in returned:
-            held, reply = back.piece.subject, back.reply
-            if isinstance(held, HeldSlice):
-                touched[held.job_id] += 1
-            if reply is None:
-                self._hand_back(back, now)
-            elif isinstance(held, HeldSlice):
-                assert isinstance(reply, SliceDone)
-                slices.append((held, settlement_of_slice(held, reply)))
-            elif isinstance(held, HeldJob):
-                assert isinstance(reply, JobDone)
-                jobs.append((held, settlement_of_job(held, reply, now), reply))
-            else:
-                assert isinstance(reply, JobDone)
-                self._settle_hook(held, reply, now)
-                touched[held.row.id] += 1
-        if slices:
-            self._settle_slices(slices)
-        if jobs:
-            self._settle_jobs(jobs)
-        return touched
-
-    def _settle_slices(self, slices: list[tuple[HeldSlice, Any]]) -> None:
-        refused = self._store.settle_slices([settlement for _, settlement in slices], server=self._server)
-        for held, settlement in slices:
-            if settlement in refused:
-                self._announcements.append(events.ResultRefused(held.job_id, held.kind))
-            elif settlement.exception is not None:
-                number = held.claimed.first_record + settlement.done
-                self._announcements.append(
-                    events.SliceFailed(held.job_id, held.kind, number, summary_of(settlement.exception))
-                )
-
-    def _settle_jobs(self, jobs: list[tuple[HeldJob, Any, JobDone]]) -> None:
-        refused = {settlement.id for settlement in self._store.settle_jobs([settlement for _, settlement, _ in jobs])}
-        for held, settlement, reply in jobs:
-            row = held.row
-            if settlement.id in refused:
-                self._announcements.append(events.ResultRefused(row.id, row.kind))
-            elif reply.failure is not None:
-                self._announcements.append(events.JobFailed(row.id, row.kind, summary_of(reply.failure)))
-            else:
-                self._announcements.append(events.JobCompleted(row.id, row.kind))
-
-    def _settle_hook(self, held: HeldHook, reply: JobDone, now: datetime) -> None:
-        row = held.row
-        expect = {"state": State.RUNNING, "sub_state": row.sub_state, "attempt": row.attempt}
-        if not self._store.update_job(row.id, values_after_hook(held, reply, now), expect=expect):
-            self._announcements.append(events.ResultRefused(row.id, row.kind))
-        elif reply.failure is not None:
-            self._announcements.append(events.JobFailed(row.id, row.kind, summary_of(reply.failure)))
-        elif held.moment == "after_batch":
-            self._end_batch(row)
-        else:
-            self._batches.pop(row.id, None)
-
-    def _hand_back(self, back: Returned, now: datetime) -> None:
-        """Queue a piece again; one that has killed too many workers fails instead."""
-        held = back.piece.subject
-        crashed = back.evidence is not None
-        if isinstance(held, HeldSlice):
-            if crashed and held.claimed.crash_count + 1 >= MOST_CRASHES:
-                self._settle_slices([(held, crash_of_slice(held, back.evidence or "", back.place, back.worker))])
-            else:
-                self._store.hand_back_slice(held.job_id, held.claimed, crashed=crashed)
-        elif crashed and held.row.crash_count + 1 >= MOST_CRASHES:
-            values = crash_of_job(held.row, back.evidence or "", now, back.worker)
-            expect = {"state": State.RUNNING, "attempt": held.row.attempt}
-            if self._store.update_job(held.row.id, values, expect=expect):
-                summary = summary_of(values["exception"])
-                self._announcements.append(events.JobFailed(held.row.id, held.row.kind, summary))
-        else:
-            self._store.hand_back_job(held.row.id, held.row.attempt, crashed=crashed)
-
-    # The end of a batch --------------------------------------------------------------------------
-
-    def _finish_batch(self, job_id: UUID, claim: Claim, now: datetime) -> None:
-        """End a batch job of which nothing is left that could still succeed by itself."""
-        standing = self._store.standing(job_id)
-        if not standing.finished:
-            return
-        row = self._store.job(job_id)
-        if row is None or row.state is not State.RUNNING or row.sub_state is not SubState.PROCESSING:
-            return
-        if row.record_count is None or row.uploader is not None:
-            return  # The upload is going on: more will come.
-        expect = {"state": State.RUNNING, "sub_state": SubState.PROCESSING, "attempt": row.attempt}
-        facts = self._kinds.get(row.kind)
-        if standing.failed:
-            message = f"{standing.failed} slice{'s' if standing.failed > 1 else ''} failed to process"
-            failure = Failure("SlicesFailed", message).to_json()
-            if self._store.update_job(job_id, move_values(row, Move.FAIL, now, {"exception": failure}), expect=expect):
-                self._announcements.append(events.JobFailed(job_id, row.kind, message))
-                self._forget(job_id)
-        elif facts is not None and "after_batch" in facts.hooks:
-            row.sub_state, row.server, row.attempt = SubState.AFTER, self._server, row.attempt + 1
-            values = {"sub_state": row.sub_state, "server": row.server, "attempt": row.attempt}
-            if self._store.update_job(job_id, values, expect=expect):
-                claim.add_hook(row, "after_batch")
-        elif self._store.update_job(job_id, move_values(row, Move.COMPLETE, now), expect=expect):
-            self._end_batch(row)
-
-    def _end_batch(self, row: JobRow) -> None:
-        self._announcements.append(events.JobCompleted(row.id, row.kind))
-        if row.destroy_on_complete:
-            self._store.update_job(row.id, {"draft": True})
-            self._doomed.append(row.id)
-        self._forget(row.id)
 
     def _forget(self, job_id: UUID) -> None:
         self._batches.pop(job_id, None)

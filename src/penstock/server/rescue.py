@@ -84,4 +84,4 @@ class Sweeper:
         try:
             act()
         except StoreError as error:
-            events.publish(events.StoreTroubled(str(error)))
+            events.publish(events.StoreTroubled(error))

@@ -4,12 +4,13 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from penstock import clock, events
 from penstock.config import settings
-from penstock.errors import AppImportError, PenstockError, StoreUnavailable
+from penstock.errors import AppImportError, PenstockError, StoreError, StoreUnavailable
 from penstock.server.dispatcher import Dispatcher
 from penstock.server.messages import FromWorker, JobDone, Ready, Recalled, SliceDone, StartFailed
 from penstock.server.pool import Pool, WorkerProcess
@@ -110,7 +111,9 @@ class Server:
         self.dispatcher.close()
         self._sweeper.stop()
         self._listening.close()
-        self._store.release_server(self.name)
+        with suppress(StoreError):
+            # When the store refuses, the next server on this host finds us gone and does it.
+            self._store.release_server(self.name)
         self._presence.close()
         self.ended.set()
         events.publish(events.ServerStopped(self.name))

@@ -164,11 +164,11 @@ class Run:
         assert isinstance(job, BatchJob)
         assert self.plan.source is not None
         job.row.uploader = presence_name(self._store)
-        job.save()
+        self.plan.begin()
         writers = [PrefixWriter(self._store, job, category, target) for category, target in self._targets()]
         try:
             server.start()
-            self._observer.phase("process", None)
+            self._observer.phase("upload", None)
             self._uploading = True
             self._upload_source(job, self.plan.source)
             self._uploading = False
@@ -292,8 +292,8 @@ class Run:
                 raise OutputError(f"{target}: the folder {folder} {there}")
 
     def _note_trouble(self, event: events.StoreTroubled) -> None:
-        if "full" in event.error:
-            self._trouble = StoreFull(event.error)
+        if isinstance(event.error, StoreFull):
+            self._trouble = event.error
             self._ended.set()
 
 

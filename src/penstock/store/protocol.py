@@ -17,7 +17,6 @@ from penstock.states import SliceState, State, SubState
 from penstock.store.rows import (
     Accounts,
     BatchStanding,
-    Candidate,
     ClaimedSlice,
     JobRow,
     JobSettlement,
@@ -105,16 +104,17 @@ class ClaimStore(Protocol):
     def next_due(self) -> datetime | None:
         """Return the earliest `run_at` of a job that is not yet claimable, or None."""
 
-    def candidates(
-        self, kinds: Collection[str], *, now: datetime, limit: int, only: UUID | None = None
-    ) -> list[Candidate]:
+    def candidates(self, kinds: Collection[str], *, limit: int, only: UUID | None = None) -> list[JobRow]:
         """Return jobs that may have something to claim, most urgent first: priority, then id.
 
         Reads claimable jobs of these kinds only, whatever else the store holds. `only` narrows to one job.
         """
 
-    def claim_jobs(self, job_ids: Sequence[UUID], *, server: str, now: datetime) -> list[JobRow]:
-        """Move queued jobs to running for `server`, each at its next attempt; returns those that were won."""
+    def claim_jobs(self, rows: Sequence[JobRow], *, server: str, now: datetime) -> list[JobRow]:
+        """Move queued jobs to running for `server`, each at its next attempt.
+
+        Returns those that were won, as they are now; the given rows are changed.
+        """
 
     def start_batch(self, job_id: UUID, *, sub_state: SubState, server: str, now: datetime) -> JobRow | None:
         """Move a queued batch job to running in `sub_state`; None when it was no longer queued."""

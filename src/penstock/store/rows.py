@@ -40,17 +40,9 @@ class JobRow:
     result: bytes | None = None
     fields: str = "{}"
 
-
-class Candidate(NamedTuple):
-    """A job that a claim may take something from."""
-
-    id: UUID
-    kind: str
-    batch: bool
-    priority: int
-    state: State
-    sub_state: SubState | None
-    expired: bool
+    def is_expired(self, now: datetime) -> bool:
+        """Tell whether the job was to be started before `now`, and was not."""
+        return self.state is State.QUEUED and self.expires_at is not None and self.expires_at <= now
 
 
 class ClaimedSlice(NamedTuple):

@@ -30,17 +30,14 @@ UPDATE jobs SET runnable = 1 WHERE state = 'queued' AND runnable = 0 AND draft =
 SELECT min(run_at) FROM jobs WHERE state = 'queued' AND runnable = 0 AND draft = 0 AND run_at > 0
 
 -- name: candidates_of_kind
-SELECT id, kind, batch, priority, state, sub_state, expires_at IS NOT NULL AND expires_at <= :now AND state = 'queued'
-FROM jobs WHERE runnable = 1 AND kind = :kind ORDER BY priority, id
+SELECT {job_columns} FROM jobs WHERE runnable = 1 AND kind = ? ORDER BY priority, id
 
 -- name: candidate
-SELECT id, kind, batch, priority, state, sub_state, expires_at IS NOT NULL AND expires_at <= :now AND state = 'queued'
-FROM jobs WHERE runnable = 1 AND id = :id
+SELECT {job_columns} FROM jobs WHERE runnable = 1 AND id = ?
 
 -- name: claim_job
-UPDATE jobs SET state = 'running', runnable = 0, started_at = :now, server = :server, attempt = attempt + 1
-WHERE id = :id AND state = 'queued'
-RETURNING {job_columns}
+UPDATE jobs SET state = 'running', runnable = 0, started_at = ?, server = ?, attempt = attempt + 1
+WHERE id = ? AND state = 'queued'
 
 -- name: start_batch
 UPDATE jobs SET state = 'running', sub_state = :sub_state, started_at = coalesce(started_at, :now),

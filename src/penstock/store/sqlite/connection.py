@@ -32,12 +32,13 @@ class Session:
 
     def close(self) -> None:
         """Close the connection. The last one to close a file checkpoints it, so the lock is held."""
+        if self.lock:
+            self.lock.acquire()
         try:
-            if self.lock:
-                self.lock.acquire()
             self.connection.close()
         finally:
             if self.lock:
+                self.lock.release()
                 self.lock.close()
 
 

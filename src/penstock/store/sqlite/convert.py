@@ -30,8 +30,8 @@ def _moment(value: int | None) -> datetime | None:
 
 _LOADERS: Mapping[str, Callable[[Any], Any]] = {
     "id": lambda value: UUID(bytes=value),
-    "state": State,
-    "sub_state": lambda value: None if value is None else SubState(value),
+    "state": {str(state): state for state in State}.__getitem__,
+    "sub_state": {str(state): state for state in SubState}.get,
     "batch": bool,
     "draft": bool,
     "destroy_on_complete": bool,

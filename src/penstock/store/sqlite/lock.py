@@ -7,8 +7,46 @@ checkpoints apart, which SQLite's WAL-reset defect (3.7.0 to 3.51.2, https://sql
 import fcntl
 import os
 import threading
+from collections import defaultdict, deque
 
 from penstock.errors import StoreBusy
+
+
+class Turnstile:
+    """A lock between the threads of a process that lets them through in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._taken = False
+        self._waiting: deque[threading.Event] = deque()
+
+    def acquire(self, timeout: float) -> bool:
+        """Wait for the turn; False when it has not come within `timeout` seconds."""
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return True
+            turn = threading.Event()
+            self._waiting.append(turn)
+        if turn.wait(timeout):
+            return True
+        with self._guard:
+            if turn.is_set():
+                return True
+            self._waiting.remove(turn)
+            return False
+
+    def release(self) -> None:
+        """Hand over to whoever has waited longest."""
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._taken = False
+
+
+_turnstiles: dict[tuple[str, int], Turnstile] = defaultdict(Turnstile)
+"""One for each lock file and process: a child of a fork starts with its own."""
 
 
 class WriteLock:
@@ -16,6 +54,7 @@ class WriteLock:
 
     def __init__(self, path: str, timeout: float = 60.0) -> None:
         self._path = path
+        self._turnstile = _turnstiles[os.path.realpath(path), os.getpid()]
         self._timeout = timeout
         self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
@@ -25,14 +64,21 @@ class WriteLock:
         Raises:
             StoreBusy: it was held by others for the whole time-out, 60 seconds by default.
         """
+        if not self._turnstile.acquire(self._timeout):
+            raise self._busy()
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._wait()
+            try:
+                self._wait()
+            except BaseException:
+                self._turnstile.release()
+                raise
 
     def release(self) -> None:
         """Give the lock to whoever waits longest."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self._turnstile.release()
 
     def close(self) -> None:
         """Close the handle, which releases the lock."""
@@ -44,13 +90,16 @@ class WriteLock:
         waiting = _Waiting(descriptor)
         threading.Thread(target=waiting.run, name="penstock-lock", daemon=True).start()
         if not waiting.granted.wait(self._timeout) and not waiting.give_up():
-            raise StoreBusy(
-                f"another process has held {self._path} for {self._timeout:.0f} s; "
-                "if it is stopped (SIGSTOP), continue or kill it"
-            )
+            raise self._busy()
         # The grant belongs to the waiter's open file; ours takes its place.
         os.dup2(descriptor, self._descriptor, inheritable=False)
         os.close(descriptor)
+
+    def _busy(self) -> StoreBusy:
+        return StoreBusy(
+            f"{self._path} has been held for {self._timeout:g} s; "
+            "if its holder is stopped (SIGSTOP), continue or kill it"
+        )
 
 
 class _Waiting:
