@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import IO, Any
 
@@ -63,8 +63,15 @@ class OutputSlice:
         return iter(decode_records(self._row.payload))
 
 
-def download_output(job: BatchJob, target: Target | None, category: str | None, *, partial: bool) -> int:
-    """Write an output to a file; see `BatchJob.download`."""
+def download_output(
+    job: BatchJob,
+    target: Target | None,
+    category: str | None,
+    *,
+    partial: bool,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write an output to a file; see `BatchJob.download`. `progress` is told the records written so far."""
     store = current_store()
     if not partial:
         _refuse_incomplete(store, job)
@@ -73,19 +80,23 @@ def download_output(job: BatchJob, target: Target | None, category: str | None, 
     if destination is None:
         raise ConfigurationError(f"download() of output {chosen.name!r} was given no target and remembers none")
     with open_writer(destination) as stream:
-        count = write_outputs(stream, store.outputs(job.id, chosen.name))
+        count = write_outputs(stream, store.outputs(job.id, chosen.name), progress)
     if isinstance(destination, str | PathLike):
         _remember(store, job, chosen, os.path.abspath(destination))
     return count
 
 
-def write_outputs(stream: IO[bytes], outputs: Iterator[OutputRow]) -> int:
+def write_outputs(
+    stream: IO[bytes], outputs: Iterator[OutputRow], progress: Callable[[int], None] | None = None
+) -> int:
     """Write output slices to an open file, a line for each record; returns the number of records."""
     count = 0
     for row in outputs:
         text = text_of(row.payload)
         stream.write(text if text is not None else b"".join(map(render_line, decode_records(row.payload))))
         count += row.record_count
+        if progress:
+            progress(count)
     return count
 
 

@@ -22,7 +22,7 @@ def progress_for(stream: IO[str], *, quiet: bool) -> "Shown":
 class Shown(Observer):
     """Shows nothing; the others show more."""
 
-    def phase(self, name: str, total: int | None) -> None:
+    def phase(self, name: str, total: int | None, done: int = 0) -> None:
         """A part begins."""
 
     def progress(self, done: int, failed_slices: int) -> None:
@@ -43,13 +43,14 @@ class Lines(Shown):
         self._stream = stream
         self._title = ""
         self._total: int | None = None
+        self._before = 0
         self._began = self._told = time.monotonic()
         self._last = (0, 0)
 
-    def phase(self, name: str, total: int | None) -> None:
+    def phase(self, name: str, total: int | None, done: int = 0) -> None:
         """End the last part with a line of its sum, and begin another."""
         self.close()
-        self._title, self._total = _TITLES[name], total
+        self._title, self._total, self._before = _TITLES[name], total, done
         self._began = self._told = time.monotonic()
 
     def progress(self, done: int, failed_slices: int) -> None:
@@ -68,14 +69,11 @@ class Lines(Shown):
     def _write(self) -> None:
         done, failed = self._last
         seconds = max(time.monotonic() - self._began, 1e-6)
+        rate = (done - self._before) / seconds
         of = f" of {self._total:,}" if self._total else ""
-        left = (
-            f", {_duration((self._total - done) * seconds / done)} left"
-            if self._total and 0 < done < self._total
-            else ""
-        )
-        bad = f", {failed:,} failed slices" if failed else ""
-        self._stream.write(f"{self._title}: {done:,}{of} records, {done / seconds:,.0f}/s{left}{bad}\n")
+        left = f", {_duration((self._total - done) / rate)} left" if self._total and rate and done < self._total else ""
+        bad = f", {_failed(failed)}" if failed else ""
+        self._stream.write(f"{self._title}: {done:,}{of} records, {rate:,.0f}/s{left}{bad}\n")
         self._stream.flush()
 
 
@@ -97,19 +95,21 @@ class Bar(Shown):
             refresh_per_second=4,
         )
         self._task: Any = None
-        self._began = time.monotonic()
+        self._began, self._before = time.monotonic(), 0
         self._progress.start()
 
-    def phase(self, name: str, total: int | None) -> None:
+    def phase(self, name: str, total: int | None, done: int = 0) -> None:
         """Begin another bar."""
-        self._began = time.monotonic()
-        self._task = self._progress.add_task(_TITLES[name], total=total, records="0", rate="-", failed="")
+        self._began, self._before = time.monotonic(), done
+        self._task = self._progress.add_task(
+            _TITLES[name], total=total, completed=done, records=f"{done:,}", rate="-", failed=""
+        )
 
     def progress(self, done: int, failed_slices: int) -> None:
         """Move the bar."""
         if self._task is not None:
-            rate = done / max(time.monotonic() - self._began, 1e-6)
-            failed = f"{failed_slices:,} failed slices" if failed_slices else ""
+            rate = (done - self._before) / max(time.monotonic() - self._began, 1e-6)
+            failed = _failed(failed_slices) if failed_slices else ""
             self._progress.update(self._task, completed=done, records=f"{done:,}", rate=f"{rate:,.0f}", failed=failed)
 
     def line(self, text: str) -> None:
@@ -119,6 +119,10 @@ class Bar(Shown):
     def close(self) -> None:
         """Leave the bars as they are."""
         self._progress.stop()
+
+
+def _failed(slices: int) -> str:
+    return f"{slices:,} failed slice{'s' if slices > 1 else ''}"
 
 
 def _duration(seconds: float) -> str:

@@ -131,7 +131,7 @@ def _run(request: RunRequest, shown: Shown) -> View:
         raise ConfigurationError(_told(error)) from None
     with (
         events.subscribed(events.WorkerOutput, lambda event: shown.line(event.line)),
-        events.subscribed(events.WorkerDied, lambda event: shown.line(f"worker {event.worker} died: {event.evidence}")),
+        events.subscribed(events.WorkerDied, lambda event: shown.line(_obituary(event))),
         _signals(job),
     ):
         try:
@@ -146,6 +146,12 @@ def _run(request: RunRequest, shown: Shown) -> View:
             raise error
         finally:
             shown.close()
+
+
+def _obituary(event: events.WorkerDied) -> str:
+    # Its last lines have been shown already, as it wrote them.
+    how = event.evidence.partition("\n")[0]
+    return f"{how}; what it worked on is tried again"
 
 
 @contextmanager

@@ -32,8 +32,14 @@ STANDARD = "-"
 class Observer(Protocol):
     """Who shows a run to a person."""
 
-    def phase(self, name: str, total: int | None) -> None:
-        """A part begins: `upload`, `process` or `download`; `total` is in records, None when unknown."""
+    def phase(self, name: str, total: int | None, done: int = 0) -> None:
+        """A part begins: `upload`, `process` or `download`.
+
+        Args:
+            name: The part.
+            total: Its size in records; None when unknown.
+            done: Records that an earlier run has done of it.
+        """
 
     def progress(self, done: int, failed_slices: int) -> None:
         """So many records of the part are done."""
@@ -190,7 +196,7 @@ class Run:
 
     def _await_end(self, server: Server) -> None:
         """Wait for the job to end, showing how far it is."""
-        self._observer.phase("process", self.job.row.record_count)
+        self._observer.phase("process", self.job.row.record_count, self._store.progress(self.job.id).processed)
         listening = self._store.listen(Topic.ENDED, self._ended.set)
         try:
             while self.job.reload().state not in ENDED:
@@ -209,24 +215,30 @@ class Run:
 
     def _deliver(self) -> View:
         """Write the outputs; only then may the job be destroyed."""
-        job = self.job
-        view: View = {"outputs": {}}
-        if isinstance(job, BatchJob):
-            view["records"] = job.record_count
-            if not self.plan.written:
-                for category, target in self._targets():
-                    self._observer.phase("download", job.record_count)
-                    where: Any = sys.stdout.buffer if target == STANDARD else target
-                    self.plan.written[category.name] = download_output(job, where, category.name, partial=False)
-            view["outputs"] = {
-                category.name: {"file": target, "records": self.plan.written.get(category.name, 0)}
-                for category, target in self._targets()
-            }
-        else:
-            view["result"] = job.result
+        view = self._delivered_batch(self.job) if isinstance(self.job, BatchJob) else {"result": self.job.result}
         if self.plan.destroys:
-            job.destroy()
+            self.job.destroy()
         return view
+
+    def _delivered_batch(self, job: BatchJob) -> View:
+        targets = self._targets()
+        for category, target in targets:
+            if category.name not in self.plan.written:
+                self.plan.written[category.name] = self._download(job, category, target)
+        outputs = {
+            category.name: {"file": target, "records": self.plan.written[category.name]} for category, target in targets
+        }
+        return {"records": job.record_count, "outputs": outputs}
+
+    def _download(self, job: BatchJob, category: OutputCategory, target: str) -> int:
+        self._observer.phase("download", None)
+        return download_output(
+            job,
+            sys.stdout.buffer if target == STANDARD else target,
+            category.name,
+            partial=False,
+            progress=lambda count: self._observer.progress(count, 0),
+        )
 
     def _failures(self) -> View:
         job = self.job
