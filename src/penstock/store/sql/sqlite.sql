@@ -36,14 +36,15 @@ SELECT {job_columns} FROM jobs WHERE runnable = 1 AND kind = ? ORDER BY priority
 SELECT {job_columns} FROM jobs WHERE runnable = 1 AND id = ?
 
 -- name: claim_job
+-- The attempt tells a row that was read before others had the job from one read just now.
 UPDATE jobs SET state = 'running', runnable = 0, started_at = ?, server = ?, attempt = attempt + 1
-WHERE id = ? AND state = 'queued'
+WHERE id = ? AND attempt = ? AND state = 'queued' AND draft = 0
 
 -- name: start_batch
 UPDATE jobs SET state = 'running', sub_state = :sub_state, started_at = coalesce(started_at, :now),
                 server = CASE WHEN :sub_state = 'before' THEN :server END,
                 attempt = attempt + 1, runnable = (:sub_state = 'processing')
-WHERE id = :id AND state = 'queued'
+WHERE id = :id AND state = 'queued' AND draft = 0
 RETURNING {job_columns}
 
 -- name: exhaust_job

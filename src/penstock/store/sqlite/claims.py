@@ -50,7 +50,7 @@ class SqliteClaims:
     def claim_jobs(self, rows: Sequence[JobRow], *, server: str, now: datetime) -> list[JobRow]:
         """Move queued jobs to running, each at its next attempt."""
         moment = to_micros(now)
-        parameters = [(moment, server, row.id.bytes) for row in rows]
+        parameters = [(moment, server, row.id.bytes, row.attempt) for row in rows]
         with self.connections.transaction() as connection:
             won = _each_or_those(connection, SQL["claim_job"], parameters)
         claimed = [row for row, its_won in zip(rows, won, strict=True) if its_won]

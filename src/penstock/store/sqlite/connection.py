@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from penstock.errors import PenstockError, StoreBusy, StoreError, StoreFull, StoreUnavailable
@@ -32,14 +32,23 @@ class Session:
 
     def close(self) -> None:
         """Close the connection. The last one to close a file checkpoints it, so the lock is held."""
-        if self.lock:
-            self.lock.acquire()
         try:
-            self.connection.close()
+            with self.lock or _nothing:
+                self.connection.close()
         finally:
             if self.lock:
-                self.lock.release()
                 self.lock.close()
+
+
+class _Holder:
+    """What a thread holds its session by: when the thread ends, so does the session."""
+
+    def __init__(self, session: Session, drop: Callable[[Session], None]) -> None:
+        self.session = session
+        self._drop = drop
+
+    def __del__(self) -> None:
+        self._drop(self.session)
 
 
 class Connections:
@@ -58,10 +67,10 @@ class Connections:
         """Return the calling thread's session."""
         if self._memory:
             return self._memory
-        found: Session | None = getattr(self._local, "session", None)
-        if found is None:
-            found = self._local.session = self._open()
-        return found
+        holder: _Holder | None = getattr(self._local, "holder", None)
+        if holder is None:
+            holder = self._local.holder = _Holder(self._open(), self._drop)
+        return holder.session
 
     @contextmanager
     def transaction(self, *topics: Topic) -> Iterator[sqlite3.Connection]:
@@ -84,23 +93,22 @@ class Connections:
     @contextmanager
     def _outermost(self, session: Session) -> Iterator[None]:
         connection = session.connection
-        if session.lock:
-            session.lock.acquire()
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            session.depth = 1
-            try:
-                yield
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                session.topics.clear()
-                raise
+            with session.lock or _nothing:
+                connection.execute("BEGIN IMMEDIATE")
+                session.depth = 1
+                try:
+                    yield
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+        except BaseException:
+            session.topics.clear()
+            raise
         finally:
             session.depth = 0
-            if session.lock:
-                session.lock.release()
         touched, session.topics = session.topics, set()
         if touched:
             self._after_commit(touched)
@@ -108,15 +116,9 @@ class Connections:
     def run_script(self, script: str) -> None:
         """Run statements that cannot be in a transaction, under the lock."""
         session = self.session()
-        with self._guard, named_errors(self._path):
-            if session.lock:
-                session.lock.acquire()
-            try:
-                # Not execute(): sqlite3 steps such a pragma once and stops.
-                session.connection.executescript(script)
-            finally:
-                if session.lock:
-                    session.lock.release()
+        with self._guard, named_errors(self._path), session.lock or _nothing:
+            # Not execute(): sqlite3 steps such a pragma once and stops.
+            session.connection.executescript(script)
 
     def close(self) -> None:
         """Close the sessions of all threads."""
@@ -127,24 +129,31 @@ class Connections:
         self._local = threading.local()
 
     def _open(self) -> Session:
-        with named_errors(self._path):
+        with named_errors(self._path), ExitStack() as undo:
             lock = WriteLock(f"{self._path}-lock") if self._path else None
+            if lock:
+                undo.callback(lock.close)
             connection = sqlite3.connect(
                 self._path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            if lock:
-                lock.acquire()
-            try:
+            undo.callback(connection.close)
+            with lock or _nothing:
                 self._prepare(connection)
-            finally:
-                if lock:
-                    lock.release()
             if self._path:
                 os.chmod(self._path, 0o600)
+            undo.pop_all()
         session = Session(connection, lock)
         with self._guard:
             self._all.append(session)
         return session
+
+    def _drop(self, session: Session) -> None:
+        """Close the session of a thread that has ended."""
+        with self._guard:
+            if session not in self._all:
+                return
+            self._all.remove(session)
+        session.close()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Set the pragmas; the first two count only while the file is empty."""

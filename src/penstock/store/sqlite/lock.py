@@ -28,13 +28,22 @@ class Turnstile:
                 return True
             turn = threading.Event()
             self._waiting.append(turn)
-        if turn.wait(timeout):
-            return True
+        try:
+            came = turn.wait(timeout)
+        except BaseException:
+            # Ctrl-C: a turn given to nobody would stop everybody.
+            if not self._leave(turn):
+                self.release()
+            raise
+        return came or not self._leave(turn)
+
+    def _leave(self, turn: threading.Event) -> bool:
+        """Give up waiting; False when the turn has come after all."""
         with self._guard:
             if turn.is_set():
-                return True
+                return False
             self._waiting.remove(turn)
-            return False
+            return True
 
     def release(self) -> None:
         """Hand over to whoever has waited longest."""
@@ -56,6 +65,7 @@ class WriteLock:
         self._path = path
         self._turnstile = _turnstiles[os.path.realpath(path), os.getpid()]
         self._timeout = timeout
+        self._held = False
         self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
     def acquire(self) -> None:
@@ -67,21 +77,31 @@ class WriteLock:
         if not self._turnstile.acquire(self._timeout):
             raise self._busy()
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
             try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 self._wait()
-            except BaseException:
-                self._turnstile.release()
-                raise
+        except BaseException:
+            self._turnstile.release()
+            raise
+        self._held = True
 
     def release(self) -> None:
         """Give the lock to whoever waits longest."""
+        self._held = False
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self._turnstile.release()
 
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def close(self) -> None:
         """Close the handle, which releases the lock."""
+        if self._held:
+            self.release()
         os.close(self._descriptor)
 
     def _wait(self) -> None:
@@ -89,7 +109,13 @@ class WriteLock:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         waiting = _Waiting(descriptor)
         threading.Thread(target=waiting.run, name="penstock-lock", daemon=True).start()
-        if not waiting.granted.wait(self._timeout) and not waiting.give_up():
+        try:
+            granted = waiting.granted.wait(self._timeout) or waiting.give_up()
+        except BaseException:
+            if waiting.give_up():
+                os.close(descriptor)
+            raise
+        if not granted:
             raise self._busy()
         # The grant belongs to the waiter's open file; ours takes its place.
         os.dup2(descriptor, self._descriptor, inheritable=False)
