@@ -164,6 +164,9 @@ class Connections:
             "synchronous": self._durability,
             "wal_autocheckpoint": CHECKPOINT_PAGES,
             "cache_size": -16_000,
+            # Some systems build SQLite to overwrite what is deleted: measured, that made dropping slices 15 times
+            # slower. "fast" still overwrites where it costs no extra writing.
+            "secure_delete": "fast",
         }.items():
             connection.execute(f"PRAGMA {pragma} = {value}").fetchall()
 
