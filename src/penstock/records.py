@@ -141,18 +141,18 @@ def _pack_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:
 
 
 def _pack_tuple(value: tuple[Any, ...], depth: int) -> msgspec.msgpack.Ext:
-    return msgspec.msgpack.Ext(_Code.TUPLE, _encode(_pack_list(list(value), depth)))
+    return msgspec.msgpack.Ext(+_Code.TUPLE, _encode(_pack_list(list(value), depth)))
 
 
 def _pack_datetime(value: datetime, _: int) -> msgspec.msgpack.Ext:
     # The zone's name is kept beside the offset: without it a time zone would come back as a bare offset.
     wall = value.replace(tzinfo=None).isoformat()
-    return msgspec.msgpack.Ext(_Code.DATETIME, _encode([wall, value.fold, _pack_zone(value.tzinfo)]))
+    return msgspec.msgpack.Ext(+_Code.DATETIME, _encode([wall, value.fold, _pack_zone(value.tzinfo)]))
 
 
 def _pack_time(value: time, _: int) -> msgspec.msgpack.Ext:
     wall = value.replace(tzinfo=None).isoformat()
-    return msgspec.msgpack.Ext(_Code.TIME, _encode([wall, value.fold, _pack_zone(value.tzinfo)]))
+    return msgspec.msgpack.Ext(+_Code.TIME, _encode([wall, value.fold, _pack_zone(value.tzinfo)]))
 
 
 def _pack_zone(zone: tzinfo | None) -> str | float | None:
@@ -182,7 +182,7 @@ def _unpack_time(data: bytes) -> time:
 
 
 def _extension(code: _Code, text: str) -> msgspec.msgpack.Ext:
-    return msgspec.msgpack.Ext(code, text.encode())
+    return msgspec.msgpack.Ext(int(code), text.encode())
 
 
 _PLAIN: frozenset[type] = frozenset({str, bytes, float, bool, type(None)})
@@ -195,7 +195,7 @@ _PACKERS: dict[type, Callable[[Any, int], Any]] = {
     time: _pack_time,
     date: lambda value, _: _extension(_Code.DATE, value.isoformat()),
     Decimal: lambda value, _: _extension(_Code.DECIMAL, str(value)),
-    UUID: lambda value, _: msgspec.msgpack.Ext(_Code.UUID, value.bytes),
+    UUID: lambda value, _: msgspec.msgpack.Ext(+_Code.UUID, value.bytes),
 }
 _NAMES = ", ".join(sorted(kind.__name__ for kind in (*_PLAIN, *_PACKERS) if kind is not type(None))) + " or None"
 _UNPACKERS: dict[int, Callable[[bytes], Any]] = {

@@ -1,6 +1,7 @@
 """The command line: `penstock run | server | jobs`."""
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -14,6 +15,10 @@ COMMANDS = {
     "server": "penstock.cli.server:server",
 }
 """Where each command lives; only the one that is called is imported."""
+
+
+class ReaderGone(Exception):
+    """The reader of our output has gone, as `head` does. Of a bare BrokenPipeError click makes exit code 1 itself."""
 
 
 class LazyGroup(click.Group):
@@ -30,6 +35,13 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,9 +61,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does: not an error of ours.
-        sys.stderr.close()
+    except ReaderGone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is still buffered has nowhere to go.
         code = 141
     _leave(code if isinstance(code, int) else 0)
 

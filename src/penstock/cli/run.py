@@ -140,6 +140,11 @@ def _run(request: RunRequest, shown: Shown) -> View:
             if str(stopped) != "stopped":
                 raise
             raise Stopped(f"stopped; to go on: {_resume_command(job, request)}") from None
+        except BrokenPipeError:
+            click.echo(
+                f"penstock: nobody reads the output; to write it again: {_resume_command(job, request)}", err=True
+            )
+            raise
         except PenstockError as error:
             if job.job.is_stored and not job.job.row.draft:
                 click.echo(f"penstock: to go on: {_resume_command(job, request)}", err=True)
@@ -236,7 +241,7 @@ def _tell_result(view: View, request: RunRequest, as_json: bool) -> None:
     if view["state"] == State.COMPLETED:
         records = f"{view['records']:,} records in " if "records" in view else ""
         click.echo(f"{view['kind']} {view['id']} completed: {records}{view['seconds']:.1f} s", err=True)
-        for name, output in view["outputs"].items():
+        for name, output in view.get("outputs", {}).items():
             click.echo(f"  {name}: {output['records']:,} records in {output['file']}", err=True)
         if view.get("result") is not None:
             click.echo(json.dumps(view["result"], default=str))

@@ -242,7 +242,9 @@ class Dispatcher:
 
     def _lessons(self, worker: Any, pieces: list[Assignment]) -> list[LearnJob]:
         """Return the batch jobs that a worker must be told of before it gets these pieces."""
-        known = self._known[worker]
+        known = self._known.get(worker)
+        if known is None:
+            return []  # It died just now: its pieces are back already.
         wanted = {piece.subject.job_id for piece in pieces if isinstance(piece.subject, HeldSlice)}
         lessons = []
         for job_id in wanted - known:
@@ -255,7 +257,9 @@ class Dispatcher:
 
     def _forget(self, job_id: UUID) -> None:
         self._batches.pop(job_id, None)
-        for worker, known in self._known.items():
+        with self._changed:
+            present = list(self._known.items())
+        for worker, known in present:
             if job_id in known:
                 known.discard(job_id)
                 self._hand_out(worker, [ForgetJob(job_id)])
@@ -285,7 +289,9 @@ class Dispatcher:
                 self._forget_later(job_id)
             elif row != self._batches[job_id]:
                 self._batches[job_id] = row
-                for known in self._known.values():
+                with self._changed:
+                    present = list(self._known.values())
+                for known in present:
                     known.discard(job_id)
         if halted:
             with self._changed:

@@ -1,6 +1,7 @@
 """The worker processes of a server, and the thread that reads what they say."""
 
 import contextlib
+import logging
 import os
 import selectors
 import signal
@@ -19,6 +20,8 @@ from penstock.server.channel import Channel
 from penstock.server.markers import Markers, new_descriptor
 from penstock.server.messages import FromWorker, Setup
 
+log = logging.getLogger("penstock")
+
 LOG_LINES = 20
 """Lines of a worker's output that are kept as evidence."""
 EXIT_SECONDS = 5.0
@@ -33,6 +36,9 @@ class Listener(Protocol):
 
     def died(self, worker: "WorkerProcess") -> None:
         """Note that a worker has ended."""
+
+    def broke(self, error: Exception) -> None:
+        """Note that nothing will be heard of any worker any more."""
 
 
 @dataclass(eq=False)
@@ -155,15 +161,26 @@ class Pool:
     # In the pool's thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._closing:
-            for key, _ in self._selector.select():
+        try:
+            while not self._closing:
+                self._take_round()
+        except Exception as error:
+            # A defect of ours: without this thread no result would ever come back.
+            log.exception("the thread that listens to workers broke")
+            self._listener.broke(error)
+
+    def _take_round(self) -> None:
+        for key, _ in self._selector.select():
+            # What came before in this round may have let go of it, as the end of a worker does of its output.
+            present = self._selector.get_map().get(key.fd)
+            if present is not None and present.data is key.data:
                 key.data()
-            for worker in list(self._blocked):
-                if worker.channel.flush():
-                    self._blocked.discard(worker)
-                    self._watch(worker, selectors.EVENT_READ)
-                else:
-                    self._watch(worker, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        for worker in list(self._blocked):
+            if worker.channel.flush():
+                self._blocked.discard(worker)
+                self._watch(worker, selectors.EVENT_READ)
+            else:
+                self._watch(worker, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
     def _watch(self, worker: WorkerProcess, what: int) -> None:
         with contextlib.suppress(KeyError, ValueError):
@@ -184,19 +201,22 @@ class Pool:
         elif messages:
             self._listener.received(worker, messages)
 
-    def _read_output(self, worker: WorkerProcess) -> None:
+    def _read_output(self, worker: WorkerProcess) -> bool:
+        """Read some output and tell its lines; False when there is nothing now."""
         try:
             data = os.read(worker.output, 1 << 16)
         except BlockingIOError:
-            return
+            return False
         if not data:
-            self._selector.unregister(worker.output)
-            return
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(worker.output)
+            return False
         *lines, worker.partial = (worker.partial + data).split(b"\n")
         if len(worker.partial) > 1 << 16:
             lines, worker.partial = [*lines, worker.partial], b""
         for line in lines:
             self._tell(worker, line)
+        return True
 
     def _tell(self, worker: WorkerProcess, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
@@ -209,7 +229,8 @@ class Pool:
         if self._closing:
             return
         _await_exit(worker, EXIT_SECONDS)
-        self._read_output(worker)
+        while self._read_output(worker):
+            pass
         if worker.partial:
             self._tell(worker, worker.partial)
         self.workers.remove(worker)

@@ -160,6 +160,10 @@ class Server:
         else:
             self._pool.start_worker(worker.slots)
 
+    def broke(self, error: Exception) -> None:
+        """Give up: nothing will be heard of any worker any more."""
+        self._give_up(PenstockError(f"the server broke: {type(error).__name__}: {error}"))
+
     def _give_up(self, error: PenstockError) -> None:
         self.failed = self.failed or error
         self.ended.set()

@@ -204,14 +204,17 @@ class Run:
                     raise server.failed or self._trouble  # type: ignore[misc]
                 if self._stopped:
                     return
-                progress = self._store.progress(self.job.id)
-                self._observer.progress(progress.processed, progress.failed_slices)
+                self._tell_progress()
                 self._ended.wait(SHOWN_SECONDS)
                 self._ended.clear()
         finally:
             listening.close()
-        progress = self._store.progress(self.job.id)
-        self._observer.progress(progress.processed, progress.failed_slices)
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        if self.job.batch:
+            progress = self._store.progress(self.job.id)
+            self._observer.progress(progress.processed, progress.failed_slices)
 
     def _deliver(self) -> View:
         """Write the outputs; only then may the job be destroyed."""
