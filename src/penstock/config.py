@@ -94,8 +94,7 @@ def configure(**values: Any) -> Settings:
     Raises:
         ConfigurationError: there is no such setting, or its value does not fit.
     """
-    for name, value in values.items():
-        _configured.explicit[name] = _convert(name, value, "configure()")
+    _configured.explicit |= {name: _convert(name, value, "configure()") for name, value in values.items()}
     _configured.settings = None
     return settings()
 
@@ -132,6 +131,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _from_pyproject(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("penstock", {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{path.absolute()}: [tool.penstock] must be a table, not {table!r}")
     except (FileNotFoundError, PermissionError, NotADirectoryError):
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,6 +1,6 @@
 """The question: which jobs. A value that says what is asked; a store renders it, a model names its fields."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,7 +82,7 @@ def _filter(text: str, value: Any, convert: Callable[[str, Any], Any] | None) ->
     if operator not in OPERATORS:
         raise InvalidQuery(f"where({text}=…): no operator {operator!r}; known: {', '.join(OPERATORS)}")
     if operator == "in":
-        if isinstance(value, str | bytes):
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
             raise InvalidQuery(f"where({text}=…) takes a list of values, not {value!r}")
         return Filter(name, operator, tuple(_stored(name, item, convert) for item in value))
     if value is None and operator not in ("eq", "ne"):

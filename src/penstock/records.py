@@ -22,6 +22,7 @@ from penstock.errors import UnstorableValue
 
 TEXT, LIST = b"T", b"L"
 MAX_DEPTH = 100
+_ONLY_TEXT = {str}
 
 
 class _Code(IntEnum):
@@ -35,11 +36,14 @@ def encode_text(lines: bytes) -> bytes:
 
 def encode_text_records(records: Sequence[Any]) -> bytes | None:
     """Return the compact payload of records that are all text without a newline, or None when they are not."""
+    if set(map(type, records)) != _ONLY_TEXT:
+        return None
+    text = "\n".join(records)
+    if text.count("\n") != len(records) - 1:
+        return None  # A newline inside a record would make two of it.
     try:
-        text = "\n".join(records)
-        # A newline inside a record would make two of it.
-        return b"T%b\n" % text.encode() if text.count("\n") == len(records) - 1 else None
-    except (TypeError, UnicodeEncodeError):
+        return b"T%b\n" % text.encode()
+    except UnicodeEncodeError:
         return None
 
 
@@ -126,7 +130,7 @@ def unpack(value: Any) -> Any:
 
 
 def _pack_int(value: int, _: int) -> Any:
-    return value if -(1 << 63) <= value < (1 << 64) else _extension(_Code.BIG_INT, str(value))
+    return value if -(1 << 63) <= value < (1 << 64) else _extension(_Code.BIG_INT, hex(value))
 
 
 def _pack_list(value: list[Any], depth: int) -> list[Any]:
@@ -205,7 +209,7 @@ _UNPACKERS: dict[int, Callable[[bytes], Any]] = {
     _Code.DATETIME: _unpack_datetime,
     _Code.UUID: lambda data: UUID(bytes=bytes(data)),
     _Code.TUPLE: lambda data: tuple(unpack(_decode(data))),
-    _Code.BIG_INT: int,
+    _Code.BIG_INT: lambda data: int(data, 16),  # Decimal digits are limited in number, and slow.
 }
 
 

@@ -1,0 +1,43 @@
+"""Each measurement runs, in a small size. No figure is asserted: these tests keep the programs alive."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.process, pytest.mark.linux]
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "batch": ["--lines", "3000", "--rounds", "1", "--mixed", "1"],
+    "work": ["--lines", "300", "--work-rounds", "1"],
+    "records": ["--lines", "5000", "--rounds", "1"],
+    "jobs": ["--jobs", "50", "--more-jobs", "100", "--commits", "5", "--rounds", "1"],
+    "latency": ["--pickups", "2"],
+    "idle": ["--idle-seconds", "1"],
+    "memory": ["--small-mb", "1", "--large-mb", "2"],
+}
+
+
+@pytest.mark.parametrize("subject", SMALL)
+def test_each_subject_prints_its_tables_and_writes_them_with_settings_and_versions(subject, tmp_path):
+    command = [sys.executable, "-m", "benchmarks", subject, *SMALL[subject]]
+    done = subprocess.run(
+        [*command, "--data", str(tmp_path / "data"), "--results", str(tmp_path / "results")],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "results" / f"{subject}.json").read_text())
+    assert written["subject"] == subject
+    assert {"python", "penstock", "sqlite", "cores", "when"} <= set(written["machine"])
+    assert list(map(str, written["settings"].values())) == SMALL[subject][1::2]
+    for title, rows in written["tables"].items():
+        assert f"  {title}\n" in done.stdout
+        assert rows

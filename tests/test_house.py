@@ -1,0 +1,259 @@
+"""The house: what may import what, how long files are, what they are called, and that everything says what it is.
+
+Read from the source by `ast`, so that imports inside functions count too. Those under `TYPE_CHECKING` do not:
+nothing is imported by them.
+"""
+
+import ast
+import importlib
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import penstock
+from penstock.store.statements import load_statements
+
+SRC = Path(penstock.__file__).parent
+
+LAYERS = [
+    # Lowest first; each may import those above it in this list, and itself.
+    ("errors", "clock"),
+    # Beside errors and clock in the design; `parse_id` refuses with an error.
+    ("ids",),
+    ("states", "keyring", "config"),
+    ("query", "events", "streams", "records"),
+    # The store's protocol deals in rows; `store/__init__` opens engines by the scheme of the settings' URL.
+    ("hooks", "store"),
+    # The model knows hooks and the store's protocol; never an engine.
+    ("model",),
+    # Engines implement the protocol: rows, states and time. They are loaded by name, never imported from below.
+    ("plugins", "store.sqlite", "store.postgres"),
+    ("batch",),
+    ("server",),
+    ("jobs",),
+    ("service", "distributor"),
+    ("cli", "web"),
+    # `python -m penstock` is the command line; `testing` is what a user's own tests need.
+    ("__main__", "testing"),
+]
+
+MAX_LINES = 450
+NAMELESS = {"utils", "util", "helpers", "helper", "common", "base", "manager", "managers", "misc", "tools"}
+OS_MODULES = {"subprocess", "multiprocessing", "asyncio", "socket", "socketserver", "selectors", "concurrent", "http"}
+
+
+@cache
+def modules():
+    """Return each module's name below `penstock`, with its path and syntax tree."""
+    found = {}
+    for path in sorted(SRC.rglob("*.py")):
+        parts = path.relative_to(SRC).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = (path, ast.parse(path.read_text("utf-8")))
+    return found
+
+
+def room(module):
+    """Return the part of the house a module belongs to: `store.sqlite.lock` is of `store.sqlite`."""
+    names = [name for layer in LAYERS for name in layer]
+    fitting = [name for name in names if module == name or module.startswith(name + ".")]
+    return max(fitting, key=len, default=None)
+
+
+def floor(name):
+    return next(level for level, layer in enumerate(LAYERS) if name in layer)
+
+
+def imports(module):
+    """Yield (line, full name) of everything a module imports; `from penstock import clock` is penstock.clock."""
+    _, tree = modules()[module]
+    skipped = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.dump(test.test)
+        for child in test.body
+        for node in ast.walk(child)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno}: relative imports hide where they lead"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                known = inner.removeprefix("penstock.") in modules()
+                yield node.lineno, inner if node.module == "penstock" or known else node.module
+
+
+def inner_imports(module):
+    """Yield (line, module) of what a module imports of penstock itself."""
+    for line, name in imports(module):
+        if name.startswith("penstock."):
+            yield line, name.removeprefix("penstock.")
+
+
+ROOMS = sorted(name for name in modules() if name)
+
+
+def test_every_module_has_its_place():
+    assert [name for name in ROOMS if room(name) is None] == []
+
+
+@pytest.mark.parametrize("module", ROOMS)
+def test_imports_point_down_only(module):
+    own = room(module)
+    upward = [
+        f"line {line}: {target}"
+        for line, target in inner_imports(module)
+        if room(target) != own and floor(room(target)) >= floor(own)
+    ]
+    assert upward == []
+
+
+def test_the_package_itself_imports_nothing_when_it_is_imported():
+    assert [name for _, name in imports("") if name.startswith("penstock")] == []
+
+
+def test_the_store_deals_in_rows_and_knows_no_model():
+    for module in ROOMS:
+        if room(module).startswith("store"):
+            assert [t for _, t in inner_imports(module) if room(t) in ("model", "batch", "hooks")] == [], module
+
+
+def test_only_the_store_itself_names_an_engine():
+    for module in ROOMS:
+        if not room(module).startswith("store."):
+            assert [t for _, t in inner_imports(module) if room(t).startswith("store.")] == [], module
+
+
+@pytest.mark.parametrize("alone", ["streams", "records", "keyring", "query", "events", "hooks"])
+def test_what_could_be_a_library_of_its_own_knows_errors_and_states_at_most(alone):
+    allowed = {"query": {"errors", "states"}, "streams": {"errors"}}.get(alone, {"errors"})
+    for module in ROOMS:
+        if room(module) == alone:
+            assert {room(target) for _, target in inner_imports(module)} <= allowed | {alone}, module
+
+
+def test_nothing_below_the_server_knows_of_processes_or_the_network():
+    below = floor("server")
+    for module in ROOMS:
+        if floor(room(module)) < below:
+            found = {name.partition(".")[0] for _, name in imports(module)} & OS_MODULES
+            # Stores name this process after its host, and wake others by a datagram.
+            assert found <= ({"socket"} if room(module).startswith("store") else set()), module
+
+
+@pytest.mark.parametrize("library", ["pickle", "marshal", "shelve", "dill", "cloudpickle"])
+def test_no_executable_serialisation_is_imported(library):
+    assert [module for module in modules() for _, name in imports(module) if name.partition(".")[0] == library] == []
+
+
+def test_nothing_stored_is_ever_run():
+    for module, (_, tree) in modules().items():
+        names = {
+            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert names & {"eval", "exec", "compile", "__import__"} == set(), module
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_no_module_is_too_long(module):
+    path, _ = modules()[module]
+    assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    assert [name for name in ROOMS if NAMELESS & set(name.split("."))] == []
+
+
+def public(tree, prefix=""):
+    """Yield the public functions, classes and methods of a module; not functions in functions, not overloads."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            if any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list):
+                continue
+            yield f"{prefix}{node.name}", node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node, f"{prefix}{node.name}.")
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_everything_public_says_what_it_is(module):
+    _, tree = modules()[module]
+    assert ast.get_docstring(tree), "the module itself"
+    assert [name for name, node in public(tree) if not ast.get_docstring(node)] == []
+
+
+class TestSql:
+    FILES = sorted(path.name for path in (SRC / "store" / "sql").glob("*.sql"))
+
+    def used(self, engine):
+        """Return the names that an engine takes from SQL, and the words that may be such names where it loops."""
+        exact, possible = set(), set()
+        for module, (_, tree) in modules().items():
+            if room(module) != f"store.{engine}":
+                continue
+            nodes = list(ast.walk(tree))
+            keys = [
+                node.slice
+                for node in nodes
+                if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "SQL"
+            ]
+            exact |= {key.value for key in keys if isinstance(key, ast.Constant)}
+            if not all(isinstance(key, ast.Constant) for key in keys):
+                words = {node.value for node in nodes if isinstance(node, ast.Constant)}
+                possible |= {word for word in words if isinstance(word, str)}
+        return exact, possible
+
+    @pytest.mark.parametrize("file", FILES)
+    def test_each_statement_that_an_engine_uses_is_defined_and_none_is_left_over(self, file):
+        defined = set(load_statements(file))
+        exact, possible = self.used(file.removesuffix(".sql"))
+        assert exact - defined == set()
+        assert defined - exact - possible == set()
+
+    def test_all_engines_define_the_same_names(self):
+        assert len({frozenset(load_statements(file)) for file in self.FILES}) == 1
+
+    @pytest.mark.parametrize("file", FILES)
+    def test_a_name_stands_once(self, file):
+        text = (SRC / "store" / "sql" / file).read_text("utf-8")
+        names = re.findall(r"^-- name: (\w+)$", text, re.MULTILINE)
+        assert len(names) == len(set(names)) == len(load_statements(file))
+
+
+class TestPublicNames:
+    def test_each_name_of_the_package_can_be_imported_from_it(self):
+        for name in penstock.__all__:
+            assert getattr(importlib.import_module("penstock"), name) is not None
+
+    def test_all_is_exactly_what_the_package_offers(self):
+        offered = set(penstock._HOMES)
+        assert set(penstock.__all__) == offered
+        assert len(penstock.__all__) == len(offered)
+        assert offered <= set(dir(penstock))
+
+    def test_type_checkers_are_told_of_the_same_names_from_the_same_places(self):
+        _, tree = modules()[""]
+        told = {
+            alias.name: node.module
+            for test in tree.body
+            if isinstance(test, ast.If)
+            for node in test.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        assert told == penstock._HOMES
+
+    def test_a_name_that_there_is_not_is_an_attribute_error(self):
+        with pytest.raises(AttributeError, match="no attribute 'Jobb'"):
+            _ = penstock.Jobb
+
+
+@pytest.mark.parametrize("name", sorted(name for layer in LAYERS for name in layer))
+def test_no_part_of_the_house_is_named_twice(name):
+    assert sum(name in layer for layer in LAYERS) == 1
