@@ -131,10 +131,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _from_pyproject(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("penstock", {})
-        if not isinstance(table, dict):
-            raise ConfigurationError(f"{path.absolute()}: [tool.penstock] must be a table, not {table!r}")
     except (FileNotFoundError, PermissionError, NotADirectoryError):
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path.absolute()}: {error}") from None
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{path.absolute()}: tool.penstock must be a table: [tool.penstock]")
     return {name: _convert(name, value, f"{path}: [tool.penstock]") for name, value in table.items()}

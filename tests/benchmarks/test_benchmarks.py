@@ -17,7 +17,7 @@ SMALL = {
     "jobs": ["--jobs", "50", "--more-jobs", "100", "--commits", "5", "--rounds", "1"],
     "latency": ["--pickups", "2"],
     "idle": ["--idle-seconds", "1"],
-    "memory": ["--small-mb", "1", "--large-mb", "2"],
+    "memory": ["--small-mb", "1", "--medium-mb", "1", "--large-mb", "2"],
 }
 
 

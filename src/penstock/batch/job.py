@@ -39,6 +39,7 @@ class BatchJob(Job, abstract=True):
     """
 
     batch: ClassVar[bool] = True
+    everything: ClassVar[bool] = True
 
     slice_size: int = field(
         100,

@@ -56,6 +56,8 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
     """True for batch jobs."""
     pausable: ClassVar[bool] = False
     """True when a running regular job may be paused: its attempt ends, and `resume` runs it afresh."""
+    everything: ClassVar[bool] = True
+    """Only in the body of `Job` and `BatchJob`: their own `query` means jobs of all kinds, imported or not."""
     query: ClassVar[QueryOfClass] = QueryOfClass()
     """The stored jobs of this class and its subclasses."""
 

@@ -18,14 +18,15 @@ def register(cls: "type[Job]", aliases: tuple[str, ...]) -> None:
     Raises:
         DuplicateKind: another class has one of them.
     """
-    for kind in (cls.kind, *aliases):
+    kinds = (cls.kind, *aliases)
+    for kind in kinds:
         present = _classes.get(kind)
         if present is not None and not _is_same(present, cls):
             raise DuplicateKind(
                 f"{_path(cls)} and {_path(present)} are both of kind {kind!r}; "
                 f'give one another: class {cls.__name__}(…, kind="…")'
             )
-        _classes[kind] = cls
+    _classes.update(dict.fromkeys(kinds, cls))
 
 
 def find_class(kind: str) -> "type[Job]":

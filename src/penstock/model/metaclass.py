@@ -65,10 +65,19 @@ class JobMeta(ModelMetaclass):
             register(cls, tuple(aliases))
         return cls  # type: ignore[no-any-return]
 
+    if not TYPE_CHECKING:  # A checker that saw this would no longer check the names of fields.
+
+        def __call__(cls, *args: Any, **values: Any) -> Any:
+            """Make a job, which has its id and the moment of its creation from birth."""
+            job = super().__call__(*args, **values)
+            _ = job.row
+            return job
+
 
 def _refuse_async(name: str, namespace: dict[str, Any]) -> None:
     # Called as a function it would return a coroutine that nobody awaits: a job that does nothing and succeeds.
-    if inspect.iscoroutinefunction(namespace.get("perform")):
+    perform = namespace.get("perform")
+    if inspect.iscoroutinefunction(perform) or inspect.isasyncgenfunction(perform):
         raise TypeError(f"{name}.perform is async; this version runs plain functions: use asyncio.run inside it")
 
 

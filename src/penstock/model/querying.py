@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from penstock.errors import InvalidMove, InvalidQuery, JobNotFound
@@ -13,6 +13,7 @@ from penstock.model.moves import move_job
 from penstock.query import COLUMNS, Filter, Query
 from penstock.states import Move, State
 from penstock.store import Store, current_store
+from penstock.store.rows import JobRow
 
 if TYPE_CHECKING:
     from penstock.model.job import Job
@@ -29,6 +30,8 @@ class JobQuery(Generic[J]):
 
     def where(self, **conditions: Any) -> "JobQuery[J]":
         """Narrow by conditions such as `username="ada"` or `priority__lt=50`; see `penstock.query.OPERATORS`."""
+        for text in conditions:
+            self._refuse_unknown(text.partition("__")[0])
         return self._with(self._query.where(self._stored_value, **conditions))
 
     def in_states(self, *states: State | str) -> "JobQuery[J]":
@@ -137,15 +140,25 @@ class JobQuery(Generic[J]):
     def _with(self, query: Query) -> "JobQuery[J]":
         return JobQuery(self._cls, query)
 
-    def _stored_value(self, name: str, value: Any) -> Any:
-        info = self._cls.model_fields.get(name)
-        if info is None and name not in COLUMNS:
+    def _refuse_unknown(self, name: str) -> None:
+        if name not in COLUMNS and name not in self._cls.model_fields:
             known = ", ".join(sorted(COLUMNS | set(self._cls.model_fields)))
             raise InvalidQuery(f"{self._cls.__name__} has no field {name!r}; known: {known}")
-        if name in COLUMNS or info is None:
-            return value
+
+    def _stored_value(self, name: str, value: Any) -> Any:
+        info = self._cls.model_fields.get(name)
+        annotation: Any = info.annotation if info else get_type_hints(JobRow)[name]
+        try:
+            checked = TypeAdapter(annotation).validate_python(value)
+        except ValidationError as error:
+            raise InvalidQuery(f"where({name}=…): {value!r}: {error.errors()[0]['msg']}") from None
+        if name in COLUMNS:
+            return checked
         # As the document holds it: a date as text, an enum as its value.
-        return to_jsonable_python(TypeAdapter(cast("Any", info.annotation)).validate_python(value))
+        plain = to_jsonable_python(checked)
+        if isinstance(plain, list | dict):
+            raise InvalidQuery(f"where({name}=…): lists and dicts cannot be compared")
+        return plain
 
 
 class QueryOfClass:
@@ -153,10 +166,11 @@ class QueryOfClass:
 
     def __get__(self, _: object, cls: type[J]) -> JobQuery[J]:
         """Return the query for all stored jobs of the class and its subclasses."""
-        if cls.abstract:
+        if "everything" in vars(cls):  # `Job` and `BatchJob` themselves: jobs of kinds not imported too.
             kinds: tuple[str, ...] = ()
             filters = (Filter("batch", "eq", 1),) if cls.batch else ()
         else:
-            kinds = tuple(kind for kind, found in known_kinds().items() if issubclass(found, cls))
+            # Never empty, which would mean every job: an abstract class may have no subclasses yet.
+            kinds = (cls.kind, *(kind for kind, found in known_kinds().items() if issubclass(found, cls)))
             filters = ()
         return JobQuery(cls, Query(kinds=kinds, filters=filters))
