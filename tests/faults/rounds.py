@@ -32,7 +32,7 @@ JOB = """
         slice_size = 100
         collect_output = True
         def perform(self, line):
-            sum(range(150))
+            sum(range(400))
             return line[::-1]
 """
 

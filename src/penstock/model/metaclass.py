@@ -67,7 +67,7 @@ class JobMeta(ModelMetaclass):
 
     if not TYPE_CHECKING:  # A checker that saw this would no longer check the names of fields.
 
-        def __call__(cls, *args: Any, **values: Any) -> Any:
+        def __call__(cls, *args: Any, **values: Any) -> Any:  # noqa: N805
             """Make a job, which has its id and the moment of its creation from birth."""
             job = super().__call__(*args, **values)
             _ = job.row
