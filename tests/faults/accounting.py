@@ -1,5 +1,6 @@
 """What must be true whenever a run has stopped: every record in one place, an output whole or not there."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,6 +18,8 @@ class Accounts:
     expected: bytes
     """What a bare loop over the input writes."""
     output: str = "out.txt"
+    processed: int = 0
+    """Records that were found processed at the last look."""
     looks: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -62,6 +65,8 @@ class Accounts:
         checked = self.lab.run("check", job["id"], "--json", command="jobs")
         if checked.code:
             self.errors.append(f"jobs check exits {checked.code}: {checked.err}{checked.out.decode()}")
+            return
+        self.processed = json.loads(checked.out)["processed"]
 
     def _rows(self) -> Iterator[tuple[str, int]]:
         with closing(sqlite3.connect(self.lab.path(self.lab.store))) as connection:

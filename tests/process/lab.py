@@ -5,6 +5,7 @@ one that outlives its test is found in `/proc`.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -22,6 +23,8 @@ MARK = "PENSTOCK_TEST_LAB"
 ENOUGH = 60.0
 """Seconds after which something that was waited for has not happened. Never waited for in a passing test."""
 NOBODY = 65534
+_LIBC = ctypes.CDLL(None)
+_PR_CAPBSET_DROP = 24
 
 
 @dataclass
@@ -81,11 +84,16 @@ class Lab:
         *words: str,
         stdin: bytes | None = None,
         seconds: float = ENOUGH,
-        user: int | None = None,
+        powerless: bool = False,
         env: Mapping[str, str] | None = None,
         command: str = "run",
     ) -> Ended:
-        """Run a command to its end."""
+        """Run a command to its end.
+
+        Args:
+            powerless: Without the power of root to pass over permissions. Not as another user: that one might
+                not be allowed to run the interpreter, as where it is below the home of root.
+        """
         ended = subprocess.run(
             [PENSTOCK, command, *words],
             cwd=self.folder,
@@ -93,9 +101,7 @@ class Lab:
             input=stdin if stdin is not None else b"",
             capture_output=True,
             timeout=seconds,
-            user=user,
-            group=user,
-            extra_groups=[] if user is not None else None,
+            preexec_fn=_drop_powers if powerless else None,
             check=False,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr.decode())
@@ -250,6 +256,12 @@ def wait_for(true: Callable[[], Any], what: str, *, seconds: float = ENOUGH) -> 
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
         time.sleep(0.005)
     return found
+
+
+def _drop_powers() -> None:
+    """Take CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH from what is executed next (capabilities(7), prctl(2))."""
+    for capability in (1, 2):
+        _LIBC.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 def pids() -> Iterator[int]:

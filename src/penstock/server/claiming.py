@@ -37,7 +37,6 @@ class Claim:
         """Take what the budget allows, most urgent first."""
         limit = SPARE_CANDIDATES + self._budget.room(LEAST_URGENT, self._desk.quickest_pace(kinds))
         found = self._store.candidates(kinds, limit=limit, only=only)
-        self.more = len(found) == limit
         for candidate in found:
             if candidate.is_expired(self._now):
                 self.expired.append(candidate)
@@ -48,14 +47,14 @@ class Claim:
             else:
                 self._take_slices(candidate.id, candidate.kind, candidate.priority)
         self._take_jobs()
+        # Without anything taken another look would find the same.
+        self.more = len(found) == limit and bool(self.pieces or self.exhausted or self.expired)
 
     def _want_job(self, candidate: JobRow) -> None:
         pace = self._desk.pace(candidate.kind)
         if self._budget.room(candidate.priority, pace) > 0:
-            self._budget.spend(candidate.priority, 1, pace)
+            self._budget.spend(candidate.priority, 1, pace, len(candidate.fields))
             self._regular.append(candidate)
-        else:
-            self.more = False
 
     def _take_jobs(self) -> None:
         for row in self._store.claim_jobs(self._regular, server=self._server, now=self._now):

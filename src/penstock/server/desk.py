@@ -148,17 +148,24 @@ class Desk:
         """Take claimed pieces, to be assigned."""
         for piece in pieces:
             piece.seconds = self._paces.get(piece.pace_key, 0.0)
-            heapq.heappush(self._ready, (piece.priority, piece.order, piece.key, piece))
+            self._ready.append((piece.priority, piece.order, piece.key, piece))
 
     def assign(self) -> dict[Any, list[Assignment]]:
         """Give every waiting piece to the worker that will be free first; returns what each worker gets."""
+        if not self.seats:
+            return {}
         given: dict[Any, list[Assignment]] = {}
-        while self._ready and self.seats:
-            piece = heapq.heappop(self._ready)[-1]
-            worker, seat = min(self.seats.items(), key=_expected_wait)
+        # The number keeps workers, which have no order, from being compared.
+        waits = [(*_expected_wait(seat), number, worker) for number, (worker, seat) in enumerate(self.seats.items())]
+        heapq.heapify(waits)
+        for *_, piece in sorted(self._ready):
+            _, _, number, worker = waits[0]
+            seat = self.seats[worker]
             seat.held[piece.key] = piece
             seat.load += piece.seconds
+            heapq.heapreplace(waits, (*_expected_wait(seat), number, worker))
             given.setdefault(worker, []).append(piece)
+        self._ready.clear()
         return given
 
     def finish(self, worker: Any, key: int, seconds: float) -> Assignment | None:
@@ -210,7 +217,6 @@ class Desk:
         """Take back pieces that no worker has got yet."""
         taken = [entry[-1] for entry in self._ready if wanted(entry[-1])]
         self._ready = [entry for entry in self._ready if not wanted(entry[-1])]
-        heapq.heapify(self._ready)
         return taken
 
     def _take(self, worker: Any, key: int) -> Assignment | None:
@@ -228,6 +234,7 @@ class Desk:
             yield entry[-1]
 
 
-def _expected_wait(item: tuple[Any, Seat]) -> tuple[float, float]:
-    seat = item[1]
-    return (max(0.0, len(seat.held) - seat.slots + 1) and seat.load / seat.slots, len(seat.held) / seat.slots)
+def _expected_wait(seat: Seat) -> tuple[float, float]:
+    """Return the seconds until a slot is free, and how full the worker is for those that are alike."""
+    held = len(seat.held)
+    return (seat.load / seat.slots if held >= seat.slots else 0.0), held / seat.slots

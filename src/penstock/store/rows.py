@@ -106,8 +106,7 @@ class OutputRow(NamedTuple):
     payload: bytes
 
 
-@dataclass(slots=True, frozen=True)
-class JobSettlement:
+class JobSettlement(NamedTuple):
     """How a claimed regular job ended. `changes` None deletes the row."""
 
     id: UUID
@@ -117,8 +116,7 @@ class JobSettlement:
     """Fields of the document to overwrite; the others keep what is stored."""
 
 
-@dataclass(slots=True, frozen=True)
-class SliceSettlement:
+class SliceSettlement(NamedTuple):
     """How a claimed slice ended: done when `exception` is None, else failed at record `done` + 1."""
 
     job_id: UUID

@@ -1,0 +1,1 @@
+"""Measurements of Penstock against rivals; see README.md beside this file."""
