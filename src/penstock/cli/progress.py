@@ -95,12 +95,14 @@ class Bar(Shown):
             refresh_per_second=4,
         )
         self._task: Any = None
+        self._total: int | None = None
         self._began, self._before = time.monotonic(), 0
         self._progress.start()
 
     def phase(self, name: str, total: int | None, done: int = 0) -> None:
-        """Begin another bar."""
-        self._began, self._before = time.monotonic(), done
+        """End the last bar, and begin another."""
+        self._end_bar()
+        self._began, self._before, self._total = time.monotonic(), done, total
         self._task = self._progress.add_task(
             _TITLES[name], total=total, completed=done, records=f"{done:,}", rate="-", failed=""
         )
@@ -112,12 +114,21 @@ class Bar(Shown):
             failed = _failed(failed_slices) if failed_slices else ""
             self._progress.update(self._task, completed=done, records=f"{done:,}", rate=f"{rate:,.0f}", failed=failed)
 
+    def _end_bar(self) -> None:
+        """Fill the bar of a part whose size was not known, so that it stands still."""
+        if self._task is not None:
+            done = next(task.completed for task in self._progress.tasks if task.id == self._task)
+            self._progress.update(self._task, total=done or 1, completed=done or 1)
+            self._progress.stop_task(self._task)
+
     def line(self, text: str) -> None:
         """Write a line above the bars."""
         self._console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
         """Leave the bars as they are."""
+        if self._task is not None and self._total is None:
+            self._end_bar()
         self._progress.stop()
 
 
