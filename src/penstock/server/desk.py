@@ -16,7 +16,7 @@ LEAST_URGENT = 100
 """The priority of a job that gives way to all others."""
 MOST_HELD = 1000
 """Pieces that one slot may hold, however short they are."""
-MOST_BYTES = 16 << 20
+MOST_BYTES = 8 << 20
 """Payload that a server may hold. A free slot gets a slice all the same."""
 SMOOTHING = 0.2
 """The weight of the newest measurement in a pace."""

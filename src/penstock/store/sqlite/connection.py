@@ -163,7 +163,7 @@ class Connections:
             "journal_mode": "wal",
             "synchronous": self._durability,
             "wal_autocheckpoint": CHECKPOINT_PAGES,
-            "cache_size": -16_000,
+            "cache_size": -4_000,
             # Some systems build SQLite to overwrite what is deleted: measured, that made dropping slices 15 times
             # slower. "fast" still overwrites where it costs no extra writing.
             "secure_delete": "fast",
