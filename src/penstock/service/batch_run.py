@@ -90,7 +90,7 @@ class Run:
         self._stopped = True
         self._ended.set()
         if self._uploading:
-            raise Stopped("stopped during the upload: nothing of it is stored; run the same command again")
+            self._refuse_stopped()
 
     def run(self) -> View:
         """Run to the end and return what came of it.
@@ -147,10 +147,16 @@ class Run:
             self._observer.phase("upload", None)
             self._uploading = True
             try:
+                self._refuse_stopped()
                 self._upload_source(self.job, self.plan.source)
             finally:
                 self._uploading = False
         self.plan.begin()
+
+    def _refuse_stopped(self) -> None:
+        """A stop that came just before the upload counts too: a pipe may never end."""
+        if self._stopped:
+            raise Stopped("stopped during the upload: nothing of it is stored; run the same command again")
 
     def _upload_source(self, job: BatchJob, source: str) -> None:
         options = {**self._request.upload, "progress": lambda done: self._observer.progress(done, 0)}
@@ -176,6 +182,7 @@ class Run:
             server.start()
             self._observer.phase("upload", None)
             self._uploading = True
+            self._refuse_stopped()
             self._upload_source(job, self.plan.source)
             self._uploading = False
             self._await_end(server)

@@ -66,9 +66,11 @@ def check_job(store: Store, job_id: UUID) -> View:
         **accounts._asdict(),
         "uploaded": uploaded,
         "placed": placed,
+        # To abort a job is to give up its records.
+        "dropped": max(0, uploaded - placed) if row.state is State.ABORTED else 0,
         "uploading": row.record_count is None,
     }
-    view["balanced"] = uploaded == placed and accounts.missing_payloads == 0
+    view["balanced"] = uploaded == placed + view["dropped"] and accounts.missing_payloads == 0
     return {"id": str(job_id), "kind": row.kind, "state": str(row.state), **view}
 
 

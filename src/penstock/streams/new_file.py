@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import fcntl
+import glob
 import io
 import os
 import stat
@@ -30,8 +32,8 @@ class NewFileSink(Sink):
         # A link keeps pointing where it does; the file behind it is replaced.
         target = os.path.realpath(path)
         mode = _mode_of_old(target)
-        part = _temporary_name(target)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        _remove_abandoned(target)
+        part, descriptor = _locked_part(target)
         sink = cls(path, io.FileIO(descriptor, "w"), part, target)
         if mode is not None:
             os.fchmod(descriptor, mode)
@@ -51,10 +53,34 @@ class NewFileSink(Sink):
                 os.unlink(self._part)
 
 
-def _temporary_name(target: str) -> str:
+def _locked_part(target: str) -> tuple[str, int]:
+    """A new file for `target`. It is locked as long as its writer lives, whatever ends it."""
+    while True:
+        part = _prefix(target) + f"{os.urandom(6).hex()}.part"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks: then nobody removes it either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return part, descriptor
+        os.close(descriptor)  # another writer found it before it was locked, and removed it
+
+
+def _remove_abandoned(target: str) -> None:
+    """Remove what writers of the same target left that were killed: parts that nobody holds locked."""
+    for part in glob.glob(f"{glob.escape(_prefix(target))}{'[0-9a-f]' * 12}.part"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(part, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(part)
+            finally:
+                os.close(descriptor)
+
+
+def _prefix(target: str) -> str:
     folder, base = os.path.split(target)
     short = os.fsencode(base)[:200].decode(errors="ignore")  # a name has 255 bytes at most
-    return os.path.join(folder, f".{short}.{os.urandom(6).hex()}.part")
+    return os.path.join(folder, f".{short}.")
 
 
 def _mode_of_old(target: str) -> int | None:
