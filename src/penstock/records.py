@@ -78,6 +78,13 @@ def position_of_unstorable(records: Iterable[Any]) -> tuple[int, UnstorableValue
     return None
 
 
+def size_of(record: Any) -> int:
+    """Return the bytes of a record: of text in UTF-8, of other values as they are stored."""
+    if isinstance(record, str):
+        return len(record.encode("utf-8", "surrogatepass"))
+    return len(record) if isinstance(record, bytes) else len(encode_value(record))
+
+
 def encode_value(value: Any) -> bytes:
     """Return one value as bytes. Raises `UnstorableValue` as `encode_records` does."""
     return _encode(pack(value))

@@ -128,6 +128,8 @@ class _Round:
                 self._to_do = 1 - self._accounts.processed / LINES
                 # What is still to be delivered is delivered anew.
                 self._lab.path(OUTPUT).unlink(missing_ok=True)
+            elif self._accounts.output_is_there():
+                self._left = 0  # Delivered: one more run has to say so.
             words = ("--resume", "--app", "jobs", "--output", OUTPUT)
 
     def _is_told_rightly(self, words: tuple[str, ...], ended: Ended) -> bool:

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from tests.process.lab import Lab, Started, wait_for
+from tests.process.lab import Lab, Started, children, wait_for
 
 pytestmark = pytest.mark.process
 
@@ -120,12 +120,16 @@ def test_once_during_the_upload_from_a_pipe_nothing_stays(
         # Enough for slices to be stored: some megabytes.
         pipe.write(b"some line of no interest, but of a fair length\n" * 150_000)
         pipe.flush()
-        wait_for(lambda: run.workers(), "its workers")
+        wait_for(lambda: stored_bytes(jobs) > 2e6, "slices in the store")
         if overlap:
             await_performed(jobs, 20)
         run.signal(number)
         ended = run.end(20)
     check_nothing_stays(jobs, ended.code, ended.err)
+
+
+def stored_bytes(lab: Lab) -> int:
+    return sum(path.stat().st_size for path in lab.folder.glob("penstock.db*") if path.is_file())
 
 
 def check_nothing_stays(lab: Lab, code: int, err: str) -> None:
@@ -152,12 +156,24 @@ def test_once_during_the_upload_from_a_pipe_that_says_nothing_it_ends_too(jobs: 
 
 
 @OVERLAP
+def test_a_stop_just_before_the_upload_is_not_lost_though_the_pipe_never_ends(jobs: Lab, overlap: list[str]) -> None:
+    run = jobs.start("jobs:Slow", "--input", "-", "--output", "out.txt", *overlap, stdin=subprocess.PIPE)
+    assert run.process.stdin
+    with run.process.stdin:
+        # Workers are started before the upload, and it takes some milliseconds.
+        wait_for(lambda: children(run.process.pid), "the first worker")
+        run.signal(signal.SIGINT)
+        ended = run.end(20)
+    check_nothing_stays(jobs, ended.code, ended.err)
+
+
+@OVERLAP
 def test_once_during_the_upload_of_a_big_file_nothing_stays(jobs: Lab, overlap: list[str]) -> None:
     with jobs.path("in.txt").open("wb") as file:
         for _ in range(100):
             file.write(b"some line of no interest, but of a fair length\n" * 20_000)
     run = jobs.start("jobs:Slow", "--input", "in.txt", "--output", "out.txt", *overlap)
-    wait_for(lambda: jobs.path("penstock.db").exists() and jobs.path("penstock.db").stat().st_size > 10e6, "an upload")
+    wait_for(lambda: stored_bytes(jobs) > 10e6, "slices in the store")
     run.signal(signal.SIGINT)
     ended = run.end()
     assert "processing: " not in ended.err or overlap

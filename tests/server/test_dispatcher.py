@@ -14,7 +14,17 @@ from penstock.model.failure import Failure, parse_failure
 from penstock.model.moves import move_job
 from penstock.server.desk import MOST_BYTES
 from penstock.server.dispatcher import Dispatcher
-from penstock.server.messages import ForgetJob, JobDone, KindFacts, LearnJob, Recall, RunHook, RunJob, RunSlice, SliceDone
+from penstock.server.messages import (
+    ForgetJob,
+    JobDone,
+    KindFacts,
+    LearnJob,
+    Recall,
+    RunHook,
+    RunJob,
+    RunSlice,
+    SliceDone,
+)
 from penstock.states import Move, SliceState, State, SubState
 from penstock.store.rows import JobRow, ServerRow
 
@@ -166,13 +176,12 @@ def test_results_of_slices_are_stored_once_after_a_refused_turn(played, monkeypa
 
 
 def test_a_piece_is_handed_out_though_the_store_gave_trouble_after_the_claim(played, monkeypatch):
-    """The job of another server's making is read after the commit, to tell the worker of it."""
+    """The worker must be told of a job of another server's making, which needs no look at the store by then."""
     job = played.add_batch(1)
     played.store.start_batch(job.id, sub_state=SubState.PROCESSING, server="another", now=penstock_clock.now())
     played.seat()
-    with troubled(monkeypatch, played.store, "job"), pytest.raises(StoreBusy):
+    with troubled(monkeypatch, played.store, "job"):
         played.turn()
-    played.turn()
     messages = played.out["w1"]
     assert [type(message) for message in messages] == [LearnJob, RunSlice]
 
@@ -577,8 +586,7 @@ def test_a_slow_job_gets_its_turn_though_quick_ones_of_its_priority_fill_the_des
         if slow.id in taken:
             break
     assert slow.id in taken
-    younger = [one for one in taken if one > slow.id]
-    assert len(younger) == 0, "younger jobs of the same priority were taken before it"
+    assert [one for one in taken[: taken.index(slow.id)] if one > slow.id] == []
 
 
 def test_a_batch_job_of_unknown_pace_is_not_passed_by_younger_quick_jobs(played):
@@ -665,7 +673,7 @@ def test_what_waits_behind_a_long_piece_goes_to_an_idle_worker_before_long(playe
     (task,) = played.take_turn()
     played.done(task, seconds=0.001)
     jobs = [played.add_job("Tiny") for _ in range(2)]
-    first, second = played.take_turn()
+    _, second = played.take_turn()
     played.seat("w2", slots=1)
     for _ in range(3):
         played.clock.advance(1.1)
@@ -693,8 +701,7 @@ def running(sqlite_memory):
 
 def insert(store, count, **columns):
     rows = [
-        JobRow(id=new_id(), kind="Copy", batch=False, created_at=penstock_clock.now(), **columns)
-        for _ in range(count)
+        JobRow(id=new_id(), kind="Copy", batch=False, created_at=penstock_clock.now(), **columns) for _ in range(count)
     ]
     store.insert_jobs(rows)
     return rows

@@ -32,6 +32,16 @@ class InputCategory(BaseModel):
     """The file that the job is about, noted before its upload begins."""
     uploads: list[Uploaded] = []
 
+    def with_upload(self, file_name: str | None, first_record: int, record_count: int) -> "InputCategory":
+        """Return the category with one more upload noted."""
+        upload = Uploaded(file_name=file_name, first_record=first_record, record_count=record_count)
+        return self.model_copy(update={"uploads": [*self.uploads, upload]})
+
+    def up_to(self, record_count: int) -> "InputCategory":
+        """Return the category without uploads beyond a number of records."""
+        kept = [upload for upload in self.uploads if upload.first_record <= record_count]
+        return self.model_copy(update={"uploads": kept})
+
     def locate(self, record_number: int) -> tuple[str | None, int]:
         """Return the file of a record and its number in that file, from 1.
 

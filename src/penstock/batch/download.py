@@ -73,8 +73,7 @@ def download_output(
 ) -> int:
     """Write an output to a file; see `BatchJob.download`. `progress` is told the records written so far."""
     store = current_store()
-    if not partial:
-        _refuse_incomplete(store, job)
+    _refuse_incomplete(store, job, partial=partial)
     chosen = job.output_category(category)
     destination = target if target is not None else chosen.file_name
     if destination is None:
@@ -108,24 +107,24 @@ def render_line(record: Any) -> bytes:
         return b"\n"
     if isinstance(record, bytes):
         return record + b"\n"
-    value = to_jsonable_python(record)
+    value = to_jsonable_python(record, bytes_mode="base64", inf_nan_mode="constants")
     return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).encode() + b"\n"
 
 
-def _refuse_incomplete(store: Store, job: BatchJob) -> None:
+def _refuse_incomplete(store: Store, job: BatchJob, *, partial: bool) -> None:
     row = store.job(job.id)
     if row is None:
         raise JobIncomplete(
             f"job {job.id} is gone: it was destroyed, on completion unless its class says destroy_on_complete = False"
         )
     after = row.state is State.RUNNING and row.sub_state is SubState.AFTER
-    if row.state is not State.COMPLETED and not after:
+    if row.state is not State.COMPLETED and not after and not partial:
         raise JobIncomplete(f"job {job.id} is {row.state}: its output is not whole; partial=True writes what there is")
 
 
 def _remember(store: Store, job: BatchJob, category: OutputCategory, path: str) -> None:
     if category.file_name != path:
         category.file_name = path
-        if job.output_categories:
-            dumped = [category.model_dump(mode="json") for category in job.output_categories]
-            store.update_job(job.id, {"fields": {"output_categories": dumped}})
+        job.output_categories = job.output_categories or [category]
+        dumped = [category.model_dump(mode="json") for category in job.output_categories]
+        store.update_job(job.id, {"fields": {"output_categories": dumped}})

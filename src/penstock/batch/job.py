@@ -11,6 +11,7 @@ from penstock.batch.categories import InputCategory, OutputCategories, OutputCat
 from penstock.model.fields import field
 from penstock.model.job import Job
 from penstock.model.metaclass import JobMeta
+from penstock.store.protocol import Store
 
 if TYPE_CHECKING:
     from penstock.batch.download import Output
@@ -72,6 +73,12 @@ class BatchJob(Job, abstract=True):
     def stand_at(self, position: Position | None) -> None:
         """Say where `perform` is."""
         self._position = position
+
+    def forget_unfinished_upload(self, store: Store, record_count: int) -> None:
+        """Drop what was uploaded beyond a number of records: it never came to count."""
+        store.drop_unfinished_upload(self.id)
+        self.row.record_count = record_count or None
+        self.input_category = self.input_category.up_to(record_count)
 
     def watch_records(self, note: Callable[[int], None]) -> None:
         """Tell `note` the number of each record before it is performed, to name the one that kills the process."""
@@ -171,13 +178,6 @@ class BatchJob(Job, abstract=True):
         from penstock.batch.download import Output
 
         return Output(self, self.output_category())
-
-    def remember_upload(self, file_name: str | None, first_record: int, record_count: int) -> None:
-        """Note where records came from, so that a failed one can be named with its file and line."""
-        from penstock.batch.categories import Uploaded
-
-        upload = Uploaded(file_name=file_name, first_record=first_record, record_count=record_count)
-        self.input_category.uploads.append(upload)
 
 
 def batch_job_of(function: Any, *, kind: str) -> type[BatchJob]:

@@ -53,10 +53,11 @@ def perform_slice(job: BatchJob, work: SliceWork, *, worker_name: str | None = N
     job.stand_at(Position(work.first_record + work.done, results))
     error = _perform_all(job, records, results)
     outputs, refused = _collect(results, job.collected_categories())
-    if refused:
+    while refused:
+        # What can be no output ends the slice where it stands; something before it may be worse.
         position, error = refused
-        outputs, _ = _collect(results[:position], job.collected_categories())
         del results[position:]
+        outputs, refused = _collect(results, job.collected_categories())
     done = work.done + len(results)
     if error is None:
         return SliceOutcome(done, outputs)

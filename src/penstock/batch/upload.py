@@ -11,9 +11,9 @@ from typing import IO, Any, cast
 from penstock.batch.categories import MAIN
 from penstock.batch.job import BatchJob, Source
 from penstock.config import settings
-from penstock.errors import RecordTooLarge, UnstorableValue
-from penstock.records import encode_records, encode_text, position_of_unstorable
-from penstock.states import SubState
+from penstock.errors import InvalidMove, JobNotFound, RecordTooLarge, UnstorableValue
+from penstock.records import encode_records, encode_text, position_of_unstorable, size_of
+from penstock.states import FINAL, SubState
 from penstock.store import Store, current_store, presence_name
 from penstock.store.rows import NewSlice
 from penstock.streams import cut_lines, open_reader
@@ -47,6 +47,7 @@ class RecordWriter:
     def __init__(self, upload: "_Upload") -> None:
         self._upload = upload
         self._records: list[Any] = []
+        self._error: BaseException | None = None
 
     def write(self, record: Any) -> None:
         """Add a record.
@@ -61,8 +62,18 @@ class RecordWriter:
     def flush(self) -> None:
         """Close the slice that is being filled."""
         records, self._records = self._records, []
-        if records:
-            self._upload.add_records(records)
+        try:
+            if records:
+                self._upload.add_records(records)
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def finish(self) -> None:
+        """Close the last slice; what was refused before is refused again, if the block has passed over it."""
+        if self._error is not None:
+            raise self._error
+        self.flush()
 
 
 def upload_source(job: BatchJob, source: Source, options: UploadOptions) -> int:
@@ -86,7 +97,7 @@ def writing_records(job: BatchJob, options: UploadOptions) -> Iterator[RecordWri
     with uploading(job, options, options.file_name) as upload:
         writer = RecordWriter(upload)
         yield writer
-        writer.flush()
+        writer.finish()
 
 
 @contextmanager
@@ -154,10 +165,19 @@ class _Upload:
         self._bytes = 0
 
     def begin(self) -> None:
-        """Show that an upload is going on: a draft for a new job, a mark on one that is stored."""
+        """Show that an upload is going on: a draft for a new job, a mark on one that is stored.
+
+        Raises:
+            InvalidMove: the job has ended.
+            JobNotFound: it was destroyed.
+        """
         uploader = presence_name(self._store)
         if self.job.is_stored:
-            self._store.update_job(self.job.id, {"uploader": uploader})
+            row = self._store.job(self.job.id)
+            if row is not None and row.state in FINAL:
+                raise InvalidMove(f"job {row.id} is {row.state}: it takes no more records")
+            if not self._store.update_job(self.job.id, {"uploader": uploader}):
+                raise JobNotFound(f"there is no job {self.job.id}; it may have been completed and destroyed")
             self.job.row.uploader = uploader
         else:
             self.job.store_draft(self._store, uploader)
@@ -177,8 +197,8 @@ class _Upload:
         except UnstorableValue as error:
             position, reason = position_of_unstorable(records) or (0, error)
             raise UnstorableValue(f"record {self._before + self.added + position + 1}: {reason}") from None
+        self._refuse_too_large(records, payload)
         if len(payload) <= settings().max_slice or len(records) == 1:
-            self._refuse_too_large(payload)
             self.add(len(records), payload)
         else:
             middle = len(records) // 2
@@ -188,24 +208,29 @@ class _Upload:
     def finish(self, file_name: str | None) -> None:
         """Store the rest, and the number of records: with it the upload counts."""
         self._flush()
-        row = self.job.row
-        row.record_count = self._before + self.added
-        self.job.remember_upload(file_name, self._before + 1, self.added)
-        changes: dict[str, Any] = {"fields": {"input_category": self.job.input_category.model_dump(mode="json")}}
+        row, count = self.job.row, self._before + self.added
+        category = self.job.input_category.with_upload(file_name, self._before + 1, self.added)
+        changes: dict[str, Any] = {"fields": {"input_category": category.model_dump(mode="json")}}
         if not row.draft:
-            row.uploader = changes["uploader"] = None
+            changes["uploader"] = None
         if row.sub_state is not SubState.BEFORE:
             # What before_batch uploads counts when it has ended: until then a crash runs it afresh.
-            changes["record_count"] = row.record_count
-        self._store.update_job(self.job.id, changes)
+            changes["record_count"] = count
+        if not self._store.update_job(self.job.id, changes):
+            raise JobNotFound(f"job {self.job.id} was destroyed while records were uploaded to it")
+        row.record_count = count
+        row.uploader = changes.get("uploader", row.uploader)
+        self.job.input_category = category
 
     def undo(self) -> None:
-        """Leave nothing behind: of a draft the job neither."""
-        if self.job.row.draft:
+        """Leave nothing of it behind: of a new job the draft neither."""
+        if self.job.row.draft and not self.job.input_category.uploads:
             self.job.drop_draft(self._store)
         else:
             self._store.drop_unfinished_upload(self.job.id)
-            self._store.update_job(self.job.id, {"uploader": None})
+            if not self.job.row.draft:
+                self._store.update_job(self.job.id, {"uploader": None})
+                self.job.row.uploader = None
 
     def _flush(self) -> None:
         if self._slices:
@@ -214,11 +239,15 @@ class _Upload:
         if self._options.progress:
             self._options.progress(self.added)
 
-    def _refuse_too_large(self, payload: bytes) -> None:
+    def _refuse_too_large(self, records: list[Any], payload: bytes) -> None:
         limit = settings().max_record
-        if len(payload) > limit:
-            number = self._before + self.added + 1
-            raise RecordTooLarge(
-                f"record {number} has {len(payload):,} bytes, more than max_record = {limit:,}; "
-                "raise that setting, or split it"
-            )
+        if len(payload) <= limit:
+            return  # So is each of its records.
+        for position, record in enumerate(records):
+            size = size_of(record)
+            if size > limit:
+                number = self._before + self.added + position + 1
+                raise RecordTooLarge(
+                    f"record {number} has {size:,} bytes, more than max_record = {limit:,}; "
+                    "raise that setting, or split it"
+                )

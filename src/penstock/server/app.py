@@ -1,8 +1,10 @@
 """The app: the modules with job classes that a process was told to import, and nothing else."""
 
 import importlib
+import inspect
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -43,7 +45,9 @@ def import_target(spec: str) -> type[Job]:
     target = _attribute(import_module(module_name), name, spec)
     if isinstance(target, type) and issubclass(target, Job):
         return target
-    if callable(target) and not isinstance(target, type):
+    if inspect.iscoroutinefunction(target):
+        raise AppImportError(f"{spec} is async; this version runs plain functions: use asyncio.run inside it")
+    if inspect.isroutine(target):
         return known_kinds().get(spec) or batch_job_of(target, kind=spec)
     raise AppImportError(f"{spec} is neither a job class nor a function, but {target!r}")
 
@@ -57,12 +61,12 @@ def import_module(name: str) -> ModuleType:
     make_importable(os.getcwd())
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(error.name + ".")):
+    except (Exception, SystemExit) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and (name == missing or name.startswith(f"{missing}.")):
             raise AppImportError(f"there is no module {name!r} in {os.getcwd()} or on the Python path") from None
-        raise AppImportError(f"{name} does not import: {error}") from error
-    except Exception as error:
-        raise AppImportError(f"{name} does not import: {_where(error)}{type(error).__name__}: {error}") from error
+        what = str(error).partition("\n")[0]
+        raise AppImportError(f"{name} does not import: {_where(error)}{type(error).__name__}: {what}") from error
 
 
 def make_importable(folder: str) -> None:
@@ -92,10 +96,9 @@ def _modules_in(folder: Path) -> Iterator[str]:
 
 
 def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    place = ""
-    while trace is not None:
-        if "importlib" not in trace.tb_frame.f_code.co_filename:
-            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}: "
-        trace = trace.tb_next
-    return place
+    """Return the innermost line of the user's code, as `file:line: `."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
+    return f"{users[-1].filename}:{users[-1].lineno}: " if users else ""

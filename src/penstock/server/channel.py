@@ -92,7 +92,7 @@ class Channel(Generic[M]):
     def _decoded(self, frame: bytes) -> list[M]:
         try:
             return self._decoder.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ProtocolError(f"a frame is no list of messages: {error}") from None
 
     def _push(self) -> bool:

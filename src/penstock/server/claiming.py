@@ -30,6 +30,8 @@ class Claim:
         """Running batch jobs that had no queued slice: perhaps they are finished."""
         self.expired: list[JobRow] = []
         self.started: list[JobRow] = []
+        self.batches: dict[UUID, JobRow] = {}
+        """The batch jobs that slices were taken of, as they are now."""
         self.more = False
         """Whether candidates were left because the look was limited, not because the budget was."""
 
@@ -38,23 +40,30 @@ class Claim:
         limit = SPARE_CANDIDATES + self._budget.room(LEAST_URGENT, self._desk.quickest_pace(kinds))
         found = self._store.candidates(kinds, limit=limit, only=only)
         for candidate in found:
+            # In strict order: what finds no room holds back all that is less urgent, or it might never get any.
             if candidate.is_expired(self._now):
                 self.expired.append(candidate)
-            elif not candidate.batch:
-                self._want_job(candidate)
-            elif candidate.state is State.QUEUED:
-                self._start_batch(candidate, kinds[candidate.kind])
-            else:
-                self._take_slices(candidate.id, candidate.kind, candidate.priority)
+            elif not self._take(candidate, kinds[candidate.kind]):
+                break
         self._take_jobs()
         # Without anything taken another look would find the same.
         self.more = len(found) == limit and bool(self.pieces or self.exhausted or self.expired)
 
-    def _want_job(self, candidate: JobRow) -> None:
+    def _take(self, candidate: JobRow, facts: KindFacts) -> bool:
+        """Take what the budget allows of one job; False when it allows nothing."""
+        if not candidate.batch:
+            return self._want_job(candidate)
+        if candidate.state is State.QUEUED:
+            return self._start_batch(candidate, facts)
+        return self._take_slices(candidate)
+
+    def _want_job(self, candidate: JobRow) -> bool:
         pace = self._desk.pace(candidate.kind)
-        if self._budget.room(candidate.priority, pace) > 0:
-            self._budget.spend(candidate.priority, 1, pace, len(candidate.fields))
-            self._regular.append(candidate)
+        if self._budget.room(candidate.priority, pace) <= 0:
+            return False
+        self._budget.spend(candidate.priority, 1, pace, len(candidate.fields))
+        self._regular.append(candidate)
+        return True
 
     def _take_jobs(self) -> None:
         for row in self._store.claim_jobs(self._regular, server=self._server, now=self._now):
@@ -62,9 +71,9 @@ class Claim:
             task = RunJob(key, row.priority, row)
             self._add(key, task, HeldJob(row), row.kind, row.priority, (row.id.bytes, 0), len(row.fields))
 
-    def _start_batch(self, candidate: JobRow, facts: KindFacts) -> None:
-        if self._budget.room(candidate.priority, None) <= 0 and self._budget.room(candidate.priority, 0.0) <= 0:
-            return
+    def _start_batch(self, candidate: JobRow, facts: KindFacts) -> bool:
+        if self._budget.room(candidate.priority, None) <= 0:
+            return False
         before = "before_batch" in facts.hooks
         row = self._store.start_batch(
             candidate.id,
@@ -73,27 +82,30 @@ class Claim:
             now=self._now,
         )
         if row is None:
-            return
+            return True
         self.started.append(row)
-        if before:
-            self._budget.spend(row.priority, 1, None)
-            self.add_hook(row, "before_batch")
-        else:
-            self._take_slices(row.id, row.kind, row.priority)
+        if not before:
+            return self._take_slices(row)
+        self._budget.spend(row.priority, 1, None)
+        self.add_hook(row, "before_batch")
+        return True
 
-    def _take_slices(self, job_id: UUID, kind: str, priority: int) -> None:
-        pace = self._desk.pace(job_id)
-        room = self._budget.room(priority, pace)
+    def _take_slices(self, row: JobRow) -> bool:
+        pace = self._desk.pace(row.id)
+        room = self._budget.room(row.priority, pace)
         if room <= 0:
-            return
+            return False
         taken = self._store.claim_slices(
-            job_id, server=self._server, limit=room, max_bytes=max(1, self._budget.free_bytes)
+            row.id, server=self._server, limit=room, max_bytes=max(1, self._budget.free_bytes)
         )
-        if not taken:
-            self.exhausted.append(job_id)
+        if taken:
+            self.batches[row.id] = row
+        else:
+            self.exhausted.append(row.id)
         for claimed in taken:
-            self._budget.spend(priority, 1, pace, len(claimed.payload))
-            self._add_slice(job_id, kind, priority, claimed)
+            self._budget.spend(row.priority, 1, pace, len(claimed.payload))
+            self._add_slice(row, claimed)
+        return True
 
     def add_hook(self, row: JobRow, moment: str) -> None:
         """Add the running of a hook for a batch job that this server holds."""
@@ -107,12 +119,12 @@ class Claim:
             (row.id.bytes, 0),
         )
 
-    def _add_slice(self, job_id: UUID, kind: str, priority: int, claimed: ClaimedSlice) -> None:
+    def _add_slice(self, row: JobRow, claimed: ClaimedSlice) -> None:
         key = self._desk.next_key()
         task = RunSlice(
             key,
-            priority,
-            job_id,
+            row.priority,
+            row.id,
             claimed.number,
             claimed.first_record,
             claimed.done,
@@ -120,8 +132,8 @@ class Claim:
             claimed.payload,
         )
         # The payload lives in the task alone; what is settled later needs only the slice's name.
-        held = HeldSlice(job_id, kind, claimed._replace(payload=b""))
-        self._add(key, task, held, job_id, priority, (job_id.bytes, claimed.number), len(claimed.payload))
+        held = HeldSlice(row.id, row.kind, claimed._replace(payload=b""))
+        self._add(key, task, held, row.id, row.priority, (row.id.bytes, claimed.number), len(claimed.payload))
 
     def _add(self, key: int, task: Any, subject: Any, pace_key: Any, priority: int, order: Any, size: int = 0) -> None:
         self.pieces.append(Assignment(key, task, subject, pace_key, priority, order, size))

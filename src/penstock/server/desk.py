@@ -76,7 +76,7 @@ class Budget:
                 number += its_number
                 seconds += its_seconds
         free = max(0, int(self._slots - number))
-        if pace is None:
+        if pace is None or self.free_bytes <= 0:
             return free
         ahead = min((self._slots * HORIZON - seconds) / max(pace, 1e-7), self._slots * MOST_HELD - number)
         # One piece ahead for each slot where pieces are short enough for the round trip to matter.
@@ -178,16 +178,20 @@ class Desk:
 
     # Taking back ---------------------------------------------------------------------------------
 
-    def recall_for_idle(self) -> dict[Any, list[int]]:
-        """Choose pieces to take from the fullest worker when another has a free slot."""
-        idle = [seat for seat in self.seats.values() if len(seat.held) < seat.slots]
-        if self._ready or not idle:
+    def recall_for_idle(self, worth: float = WORTH_RECALLING) -> dict[Any, list[int]]:
+        """Choose pieces to take from the fullest worker when another has a free slot.
+
+        Nothing is chosen where less than `worth` seconds of work wait.
+        """
+        idle = any(len(seat.held) < seat.slots for seat in self.seats.values())
+        waiting = {worker: seat for worker, seat in self.seats.items() if seat.waiting}
+        if self._ready or not idle or not waiting:
             return {}
-        worker, fullest = max(self.seats.items(), key=lambda item: item[1].load)
-        keys = [key for key in fullest.held if key not in fullest.recalling]
-        spare = keys[fullest.slots :]
-        if fullest.recalling or not spare or len(spare) * (fullest.load / len(fullest.held)) < WORTH_RECALLING:
+        worker, fullest = max(waiting.items(), key=lambda item: (item[1].load, item[1].waiting))
+        expected = fullest.waiting * fullest.load / len(fullest.held)
+        if fullest.recalling or expected < worth:
             return {}
+        spare = list(fullest.held)[fullest.slots :]
         chosen = spare[len(spare) // 2 :]
         fullest.recalling.update(chosen)
         return {worker: chosen}

@@ -215,7 +215,7 @@ class Dispatcher:
         return self._look_around() if idle or clock.monotonic() - self._looked >= CHECK_SECONDS else None
 
     def _hand_out_pieces(self, claim: Claim) -> None:
-        self._batches.update({row.id: row for row in claim.started})
+        self._learn(claim.batches)
         with self._changed:
             self._desk.add(claim.pieces)
             if self._stopping:
@@ -227,8 +227,7 @@ class Dispatcher:
             self._changed.notify_all()
         for worker, pieces in handed.items():
             self._hand_out(worker, [*self._lessons(worker, pieces), *(piece.task for piece in pieces)])
-        for worker, keys in recalls.items():
-            self._hand_out(worker, [Recall(keys)])
+        self._recall(recalls)
 
     def _follow_up(self, outcome: Outcome) -> None:
         for job_id in outcome.changed:
@@ -248,12 +247,17 @@ class Dispatcher:
         wanted = {piece.subject.job_id for piece in pieces if isinstance(piece.subject, HeldSlice)}
         lessons = []
         for job_id in wanted - known:
-            row = self._batches.get(job_id) or self._store.job(job_id)
-            if row is not None:
-                self._batches[job_id] = row
-                lessons.append(LearnJob(row))
-                known.add(job_id)
+            lessons.append(LearnJob(self._batches[job_id]))
+            known.add(job_id)
         return lessons
+
+    def _learn(self, rows: dict[UUID, JobRow]) -> None:
+        """Note batch jobs as they are now; workers are told again of those that have changed."""
+        edited = [job_id for job_id, row in rows.items() if self._batches.get(job_id) != row]
+        self._batches.update(rows)
+        with self._changed:
+            for known in self._known.values():
+                known.difference_update(edited)
 
     def _forget(self, job_id: UUID) -> None:
         self._batches.pop(job_id, None)
@@ -267,7 +271,7 @@ class Dispatcher:
     # Now and then --------------------------------------------------------------------------------
 
     def _look_around(self) -> datetime | None:
-        """Beat, notice jobs that people moved or edited, and return when the next scheduled job is due."""
+        """Beat, notice jobs that people moved, and return when the next scheduled job is due."""
         self._looked = clock.monotonic()
         if self._looked - self._beaten >= HEARTBEAT_SECONDS:
             self._beaten = self._looked
@@ -276,34 +280,30 @@ class Dispatcher:
                     StoreUnavailable(f"server {self._server} was taken for dead by another one; start it again")
                 )
         self._notice_moves()
+        with self._changed:
+            # However little it is: the piece in front of it may take hours.
+            recalls = {} if self._stopping else self._desk.recall_for_idle(worth=0.0)
+        self._recall(recalls)
         return self._store.next_due()
 
     def _notice_moves(self) -> None:
-        """Take back unstarted slices of jobs that no longer run, and read edited jobs afresh."""
+        """Take back unstarted slices of jobs that no longer run."""
         if not self._batches:
             return
-        rows = {job_id: self._store.job(job_id) for job_id in list(self._batches)}
-        halted = {job_id for job_id, row in rows.items() if row is None or row.state is not State.RUNNING}
-        for job_id, row in rows.items():
-            if row is None or job_id in halted:
-                self._forget_later(job_id)
-            elif row != self._batches[job_id]:
-                self._batches[job_id] = row
-                with self._changed:
-                    present = list(self._known.values())
-                for known in present:
-                    known.discard(job_id)
-        if halted:
-            with self._changed:
-                recalls = self._desk.recall(lambda piece: _job_of(piece) in halted)
-            for worker, keys in recalls.items():
-                self._hand_out(worker, [Recall(keys)])
-
-    def _forget_later(self, job_id: UUID) -> None:
+        standings = self._store.job_standings(list(self._batches))
+        halted = {job_id for job_id in self._batches if standings.get(job_id, (None, None))[0] is not State.RUNNING}
+        if not halted:
+            return
         with self._changed:
-            held = any(_job_of(piece) == job_id for seat in self._desk.seats.values() for piece in seat.held.values())
-        if not held:
+            recalls = self._desk.recall(lambda piece: _job_of(piece) in halted)
+            held = {_job_of(piece) for seat in self._desk.seats.values() for piece in seat.held.values()}
+        self._recall(recalls)
+        for job_id in halted - held:
             self._forget(job_id)
+
+    def _recall(self, keys: dict[Any, list[int]]) -> None:
+        for worker, chosen in keys.items():
+            self._hand_out(worker, [Recall(chosen)])
 
 
 def _job_of(piece: Assignment) -> UUID | None:

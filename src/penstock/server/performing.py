@@ -41,7 +41,7 @@ class Performer:
             job.row.worker = self._worker_name
             if task.moment == "before_batch":
                 # What an earlier attempt uploaded here before it died does not count.
-                current_store().drop_unfinished_upload(job.id)
+                job.forget_unfinished_upload(current_store(), job.row.record_count or 0)
             for method in job.hooks.get(task.moment, ()):
                 getattr(job, method)()
         except BaseException as error:

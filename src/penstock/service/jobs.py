@@ -12,7 +12,7 @@ from penstock.errors import JobNotFound
 from penstock.model.failure import parse_failure
 from penstock.model.moves import standing_of
 from penstock.query import Query
-from penstock.states import SliceState, State, moves_from
+from penstock.states import SliceState, State, SubState, moves_from
 from penstock.store.protocol import Store
 from penstock.store.rows import JobRow, SliceRow
 
@@ -61,17 +61,15 @@ def check_job(store: Store, job_id: UUID) -> View:
     row = get_job(store, job_id, drafts=True)
     accounts = store.accounts(job_id)
     placed = accounts.queued + accounts.running + accounts.failed + accounts.processed
-    uploaded = placed if row.record_count is None else accounts.uploaded
-    view = {
-        **accounts._asdict(),
-        "uploaded": uploaded,
-        "placed": placed,
-        # To abort a job is to give up its records.
-        "dropped": max(0, uploaded - placed) if row.state is State.ABORTED else 0,
-        "uploading": row.record_count is None,
-    }
-    view["balanced"] = uploaded == placed + view["dropped"] and accounts.missing_payloads == 0
-    return {"id": str(job_id), "kind": row.kind, "state": str(row.state), **view}
+    uploading = row.batch and (row.record_count is None or row.uploader is not None or row.sub_state is SubState.BEFORE)
+    # What an upload under way has stored counts only when it has ended, but it is there.
+    uploaded = max(placed, accounts.uploaded) if uploading else accounts.uploaded
+    # To abort a job is to give up its records.
+    dropped = max(0, uploaded - placed) if row.state is State.ABORTED else 0
+    view: View = {**accounts._asdict(), "uploaded": uploaded, "placed": placed, "dropped": dropped}
+    balanced = uploaded == placed + dropped and accounts.missing_payloads == 0
+    named = {"id": str(job_id), "kind": row.kind, "state": str(row.state)}
+    return {**named, **view, "uploading": uploading, "balanced": balanced}
 
 
 def failed_records(store: Store, row: JobRow) -> Iterator[View]:

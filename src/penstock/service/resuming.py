@@ -9,7 +9,7 @@ from penstock.model.job import Job, load_job
 from penstock.model.kinds import known_kinds
 from penstock.query import Query
 from penstock.server.rescue import Rescuer
-from penstock.states import State
+from penstock.states import State, SubState
 from penstock.store.protocol import Store
 from penstock.store.rows import JobRow
 
@@ -64,9 +64,14 @@ def plan_resume(store: Store, job_id: UUID | None, *, newest: bool) -> Plan:
     if row.state is State.ABORTED:
         raise InvalidMove(f"job {row.id} was aborted; its records are gone")
     job = load_job(row)
-    if not row.batch or (row.record_count is not None and not row.draft):
-        return Plan(job)
-    return _afresh(store, row, job)
+    return _afresh(store, row, job) if _upload_broke_off(row) else Plan(job)
+
+
+def _upload_broke_off(row: JobRow) -> bool:
+    if not row.batch or row.draft or row.record_count is not None:
+        return row.batch and row.draft
+    # Without an uploader it may wait for its before_batch, and be in good hands, unless it was failed for that.
+    return row.uploader is not None or (row.state is State.FAILED and row.sub_state is not SubState.BEFORE)
 
 
 def _newest(store: Store) -> JobRow | None:
