@@ -68,7 +68,14 @@ def commands_page() -> str:
 
 
 def _help(command: click.Command, path: str) -> list[str]:
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    # The names as the parent sets them: click keeps whichever it is asked for first.
+    context = click.Context(
+        command,
+        info_name=path,
+        max_content_width=100,
+        terminal_width=100,
+        help_option_names=penstock.context_settings["help_option_names"],
+    )
     return [f"## {path}", "", "```text", command.get_help(context).rstrip(), "```", ""]
 
 

@@ -77,9 +77,7 @@ def naive_runs(lines: list[bytes], most: int, max_bytes: int) -> list[list[bytes
 
 
 @given(data=contents, delimiter=delimiters, block=st.integers(1, 50))
-def test_lines_are_those_of_a_naive_splitter_whatever_the_block_size(
-    data: bytes, delimiter: bytes | None, block: int
-):
+def test_lines_are_those_of_a_naive_splitter_whatever_the_block_size(data: bytes, delimiter: bytes | None, block: int):
     assert all_lines(cut(data, block=block, delimiter=delimiter)) == naive_lines(data, delimiter)
 
 
@@ -104,9 +102,7 @@ def test_slices_close_at_the_count_or_before_the_size_whatever_the_block_size(
     max_bytes=st.integers(40, 250),
 )
 @example(lengths=[0, 0, 0, 40, 40, 40, 40], block=85, most=3, max_bytes=100)
-def test_slices_of_lines_of_all_lengths_hold_their_limits(
-    lengths: list[int], block: int, most: int, max_bytes: int
-):
+def test_slices_of_lines_of_all_lengths_hold_their_limits(lengths: list[int], block: int, most: int, max_bytes: int):
     lines = [b"x" * length for length in lengths]
     data = b"".join(line + b"\n" for line in lines)
     slices = cut(data, block=block, records_per_slice=most, max_bytes=max_bytes)
@@ -122,9 +118,7 @@ def test_first_lines_count_on_from_1(data: bytes, delimiter: bytes | None, block
 
 
 @given(data=contents, delimiter=delimiters, block=st.integers(1, 50))
-def test_a_slice_is_text_exactly_when_no_line_holds_a_newline(
-    data: bytes, delimiter: bytes | None, block: int
-):
+def test_a_slice_is_text_exactly_when_no_line_holds_a_newline(data: bytes, delimiter: bytes | None, block: int):
     for piece in cut(data, block=block, delimiter=delimiter):
         assert (piece.lines is not None) == any(b"\n" in line for line in lines_of(piece))
 

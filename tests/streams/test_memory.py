@@ -18,18 +18,14 @@ else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(lines, peak)
 """
-BLOCK = b"".join(
-    b"%07d,some text that goes on for a while,and some more of it,end\n" % n for n in range(15_500)
-)
+BLOCK = b"".join(b"%07d,some text that goes on for a while,and some more of it,end\n" % n for n in range(15_500))
 
 
 def count_and_peak(path: Path, megabytes: int) -> tuple[int, int]:
     with open_writer(path) as writer:
         for _ in range(megabytes):
             writer.write(BLOCK)
-    answer = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, check=True)
     lines, kilobytes = answer.stdout.split()
     return int(lines), int(kilobytes)
 

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from penstock.errors import EncodingError
 from penstock.streams import batches, cut_lines
 
-pieces = st.sampled_from(
-    [b"a", b"\n", b"|", b"\t", b"\xff", b"\xc3", b"\xa9", b"\xed\xa0\x80", b"\x00", b"\x7f"]
-)
+pieces = st.sampled_from([b"a", b"\n", b"|", b"\t", b"\xff", b"\xc3", b"\xa9", b"\xed\xa0\x80", b"\x00", b"\x7f"])
 broken = st.lists(pieces | st.text(max_size=3).map(str.encode), max_size=30).map(b"".join)
 
 

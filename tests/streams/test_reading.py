@@ -133,9 +133,7 @@ try:
 except InputError as error:
     print(error)
 """
-    answer = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
     assert answer.stdout == f"{path}: there is no permission to read it; check its owner and mode\n"
 
 

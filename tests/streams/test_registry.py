@@ -32,9 +32,7 @@ def names(place: object, streams: list[str] | None = None) -> list[str]:
         (Path("x/a.gz"), ["gz"]),
     ],
 )
-def test_a_pipeline_is_the_known_extensions_at_the_end_of_the_base_name(
-    path: str | Path, expected: list[str]
-):
+def test_a_pipeline_is_the_known_extensions_at_the_end_of_the_base_name(path: str | Path, expected: list[str]):
     assert names(path) == expected
 
 

@@ -46,9 +46,7 @@ def test_utf8_passes_through_unlooked_at(encoding: str):
     assert read(MARK + b"a\xff", encoding) == MARK + b"a\xff"
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\xef", b"\xef\xbb", MARK, MARK + b"a", MARK + MARK, b"ab", b"a\xff\xfeb"]
-)
+@pytest.mark.parametrize("data", [b"", b"\xef", b"\xef\xbb", MARK, MARK + b"a", MARK + MARK, b"ab", b"a\xff\xfeb"])
 def test_utf8_sig_drops_one_mark_at_the_start_and_nothing_else(data: bytes):
     assert read(data, "utf-8-sig") == data.removeprefix(MARK)
 

@@ -67,9 +67,7 @@ def test_an_exception_leaves_the_old_file_and_no_part_of_the_new(tmp_path: Path,
 
 
 @pytest.mark.parametrize("end", [lambda writer: writer.close(), lambda writer: writer.discard()])
-def test_a_writer_closed_without_commit_leaves_nothing(
-    tmp_path: Path, end: Callable[[io.BufferedWriter], None]
-):
+def test_a_writer_closed_without_commit_leaves_nothing(tmp_path: Path, end: Callable[[io.BufferedWriter], None]):
     writer = open_writer(tmp_path / "a.gz")
     writer.write(b"new")
     end(writer)
@@ -105,9 +103,7 @@ def test_commit_puts_in_place_and_discard_after_it_does_nothing(tmp_path: Path):
 @pytest.mark.usefixtures("gzip_library")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(chunks=st.lists(st.binary(max_size=2000), max_size=20), name=st.sampled_from(["a", "a.gz", "a.gz.gz"]))
-def test_what_is_written_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], name: str
-):
+def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], name: str):
     path = tmp_path_factory.mktemp("round") / name
     with open_writer(path) as writer:
         for chunk in chunks:
@@ -179,9 +175,7 @@ def test_what_is_no_regular_file_is_written_as_it_is(tmp_path: Path):
 
 
 def test_dev_stdout_is_written_and_not_replaced(tmp_path: Path):
-    program = (
-        "from penstock.streams import open_writer\nwith open_writer('/dev/stdout') as w: w.write(b'out')"
-    )
+    program = "from penstock.streams import open_writer\nwith open_writer('/dev/stdout') as w: w.write(b'out')"
     with (tmp_path / "out").open("wb") as out:
         subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
         assert os.fstat(out.fileno()).st_size == 3
@@ -211,9 +205,7 @@ def test_a_target_without_write_permission_is_refused(public_folder: Path, writa
         path.write_bytes(b"old")
         path.chmod(0o444)
     public_folder.chmod(0o777 if writable_folder else 0o555)
-    answer = subprocess.run(
-        [sys.executable, "-c", DROPPED, str(path)], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", DROPPED, str(path)], capture_output=True, text=True, check=True)
     public_folder.chmod(0o755)
     assert answer.stdout.startswith(f"{path}: there is no permission to write it")
     assert names_in(public_folder) == (["a.csv"] if writable_folder else [])

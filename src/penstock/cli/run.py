@@ -1,12 +1,8 @@
 """`penstock run`: one job, from its input file to its output files."""
 
 import json
-import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +12,7 @@ from pydantic import ValidationError
 from penstock import events
 from penstock.cli.options import app_in_force, json_option, store_option
 from penstock.cli.progress import Shown, progress_for
+from penstock.cli.signals import stopped_by_signals
 from penstock.config import settings
 from penstock.errors import ConfigurationError, PenstockError, Stopped
 from penstock.ids import parse_id
@@ -132,7 +129,7 @@ def _run(request: RunRequest, shown: Shown) -> View:
     with (
         events.subscribed(events.WorkerOutput, lambda event: shown.line(event.line)),
         events.subscribed(events.WorkerDied, lambda event: shown.line(_obituary(event))),
-        _signals(job),
+        stopped_by_signals(job.stop, job.kill),
     ):
         try:
             return job.run()
@@ -157,28 +154,6 @@ def _obituary(event: events.WorkerDied) -> str:
     # Its last lines have been shown already, as it wrote them.
     how = event.evidence.partition("\n")[0]
     return f"{how}; what it worked on is tried again"
-
-
-@contextmanager
-def _signals(job: Run) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM stops gracefully, the second at once."""
-    count = 0
-
-    def handle(*_: object) -> None:
-        nonlocal count
-        count += 1
-        if count > 1:
-            if job.server:
-                job.server.kill()
-            os._exit(Stopped.exit_code)
-        job.stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _imported(target: str | None, modules: tuple[str, ...], resume: str | None) -> Any:

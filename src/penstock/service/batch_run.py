@@ -153,6 +153,11 @@ class Run:
                 self._uploading = False
         self.plan.begin()
 
+    def kill(self) -> None:
+        """Kill the workers at once. The run can be resumed."""
+        if self.server:
+            self.server.kill()
+
     def _refuse_stopped(self) -> None:
         """A stop that came just before the upload counts too: a pipe may never end."""
         if self._stopped:

@@ -3,6 +3,7 @@
 `model` and all above it know the protocol only; engines are found by the scheme of the URL.
 """
 
+import atexit
 import importlib
 import os
 import socket
@@ -72,6 +73,9 @@ def close_stores() -> None:
             if pid == os.getpid():
                 store.close()
         _open.clear()
+
+
+atexit.register(close_stores)
 
 
 def absolute(url: str) -> str:

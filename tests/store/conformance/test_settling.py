@@ -1,7 +1,6 @@
 """Settlements: outputs exactly once, fenced by attempt."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -92,7 +91,7 @@ class TestSlices:
         job = add_batch([1, 1])
         good, bad = claim_slices(job)
         same_place_twice = (NewOutput("main", 1, b"Tx\n"), NewOutput("main", 1, b"Ty\n"))
-        broken = replace(settled(job, bad), outputs=same_place_twice)
+        broken = settled(job, bad)._replace(outputs=same_place_twice)
         with pytest.raises(PenstockError):
             store.settle_slices([settled(job, good), broken], server=SERVER)
         assert list(store.outputs(job.id, "main")) == []
@@ -103,7 +102,7 @@ class TestSlices:
         job = add_batch([2])
         (claimed,) = claim_slices(job)
         outputs = (NewOutput("main", 1, b"Tgood\n"), NewOutput("invalid", 1, b"Tbad\n"))
-        both = replace(settled(job, claimed), outputs=outputs)
+        both = settled(job, claimed)._replace(outputs=outputs)
         store.settle_slices([both], server=SERVER)
         assert [row.payload for row in store.outputs(job.id, "invalid")] == [b"Tbad\n"]
         assert store.accounts(job.id).outputs == {"main": 1, "invalid": 1}

@@ -86,6 +86,18 @@ class WriteLock:
             raise
         self._held = True
 
+    def acquire_now(self) -> bool:
+        """Take the lock if it is free; False when it is not."""
+        if not self._turnstile.acquire(0):
+            return False
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._turnstile.release()
+            return False
+        self._held = True
+        return True
+
     def release(self) -> None:
         """Give the lock to whoever waits longest."""
         self._held = False
