@@ -25,7 +25,7 @@ from penstock.store.rows import JobRow
 
 log = logging.getLogger("penstock")
 
-GATHER_SECONDS = 0.008
+GATHER_SECONDS = 0.04
 """How long results are gathered while every slot has enough to do."""
 CHECK_SECONDS = 1.0
 """How often the store is looked at without a cause: for lost wake-ups, and jobs that people moved."""
@@ -91,11 +91,14 @@ class Dispatcher:
     def worker_returned(self, worker: Any, replies: list[Reply]) -> None:
         """Take results of a worker."""
         with self._changed:
+            first = not self._returned
             for reply in replies:
                 piece = self._desk.finish(worker, reply.key, reply.seconds)
                 if piece is not None:
                     self._returned.append(Returned(piece, reply))
-            self._changed.notify()
+            # Waking the other thread for nothing costs the workers more than it looks: they share its cores.
+            if first or self._desk.is_hungry():
+                self._changed.notify()
 
     def worker_recalled(self, worker: Any, keys: list[int]) -> None:
         """Take back pieces that a worker had not started."""

@@ -38,9 +38,9 @@ from penstock.server.messages import (
 )
 from penstock.server.performing import Performer
 
-FLUSH_SECONDS = 0.005
-"""How long results of short pieces are gathered into one frame."""
-FLUSH_BYTES = 1 << 18
+GATHER_SECONDS = {RunJob: 0.003, RunHook: 0.0, RunSlice: 0.03}
+"""How long results may wait to be sent together. Somebody may wait for a job; nobody does for one slice."""
+FLUSH_BYTES = 1 << 19
 
 
 class Outbox:
@@ -50,21 +50,41 @@ class Outbox:
         self._channel = channel
         self._replies: list[Reply] = []
         self._size = 0
-        self._flushed = 0.0
+        self._due = float("inf")
+        self._paces: dict[object, float] = {}
 
-    def put(self, reply: Reply, size: int) -> None:
-        """Add a result; sends when enough has gathered, or long enough."""
+    def put(self, task: Task, reply: Reply, size: int) -> None:
+        """Add the result of a task that has ended just now."""
         self._replies.append(reply)
         self._size += size
-        if self._size >= FLUSH_BYTES or time.perf_counter() - self._flushed >= FLUSH_SECONDS:
+        self._paces[_alike(task)] = reply.seconds
+        self._due = min(self._due, time.perf_counter() + GATHER_SECONDS[type(task)])
+
+    def flush_before(self, task: Task) -> None:
+        """Send what has gathered, if it is enough or could not wait until this task will have ended.
+
+        A task of a kind not run before may take for ever.
+        """
+        ended = time.perf_counter() + self._paces.get(_alike(task), float("inf"))
+        if self._size >= FLUSH_BYTES or ended >= self._due:
             self.flush()
 
     def flush(self) -> None:
         """Send what has gathered."""
         if self._replies:
             self._channel.send(self._replies)
-            self._replies, self._size = [], 0
-        self._flushed = time.perf_counter()
+            self._replies, self._size, self._due = [], 0, float("inf")
+
+
+def _alike(task: Task) -> object:
+    """Return what tasks have in common that take about the same time."""
+    match task:
+        case RunSlice():
+            return task.job_id
+        case RunHook():
+            return task.row.kind, task.moment
+        case RunJob():
+            return task.row.kind
 
 
 class Worker:
@@ -121,11 +141,12 @@ class Worker:
                 outbox.flush()
                 self._markers.clear(slot)
                 task = self._inbox.take()
+            outbox.flush_before(task)
             self._markers.set(slot, task.key)
             began = time.perf_counter()
             reply, size = _perform(performer, task)
             reply.seconds = time.perf_counter() - began
-            outbox.put(reply, size)
+            outbox.put(task, reply, size)
 
 
 def _perform(performer: Performer, task: Task) -> tuple[Reply, int]:
