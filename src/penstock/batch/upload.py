@@ -8,8 +8,8 @@ from io import TextIOBase
 from itertools import islice
 from typing import IO, Any, cast
 
+from penstock.batch.categories import MAIN
 from penstock.batch.job import BatchJob, Source
-from penstock.batch.storing import Storer
 from penstock.config import settings
 from penstock.errors import InvalidMove, JobNotFound, RecordTooLarge, UnstorableValue
 from penstock.records import encode_records, encode_text, position_of_unstorable, size_of
@@ -181,7 +181,6 @@ class _Upload:
             self.job.row.uploader = uploader
         else:
             self.job.store_draft(self._store, uploader)
-        self._storer = Storer(self._store, self.job.id)
 
     def add(self, count: int, payload: bytes) -> None:
         """Add a slice of `count` records."""
@@ -209,7 +208,6 @@ class _Upload:
     def finish(self, file_name: str | None) -> None:
         """Store the rest, and the number of records: with it the upload counts."""
         self._flush()
-        self._storer.finish()
         row, count = self.job.row, self._before + self.added
         category = self.job.input_category.with_upload(file_name, self._before + 1, self.added)
         changes: dict[str, Any] = {"fields": {"input_category": category.model_dump(mode="json")}}
@@ -226,7 +224,6 @@ class _Upload:
 
     def undo(self) -> None:
         """Leave nothing of it behind: of a new job the draft neither."""
-        self._storer.stop()
         if self.job.row.draft and not self.job.input_category.uploads:
             self.job.drop_draft(self._store)
         else:
@@ -237,7 +234,7 @@ class _Upload:
 
     def _flush(self) -> None:
         if self._slices:
-            self._storer.put(self._slices)
+            self._store.append_slices(self.job.id, MAIN, self._slices)
         self._slices, self._bytes = [], 0
         if self._options.progress:
             self._options.progress(self.added)

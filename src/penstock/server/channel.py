@@ -17,6 +17,8 @@ M = TypeVar("M")
 
 MAX_FRAME = 1 << 29
 """Bytes of the longest frame: a slice holds 4 MiB, or one record of `max_record`, and its results may be longer."""
+HEADER = 4
+_NO_LENGTH = bytes(HEADER)
 READ = 1 << 18
 BUFFER = 1 << 20
 
@@ -41,11 +43,13 @@ class Channel(Generic[M]):
         Returns:
             False when something is left to be flushed. A channel whose other end is gone takes everything.
         """
-        body = self._encoder.encode(messages)
         with self._sending:
-            idle = not self._unsent
-            self._unsent += len(body).to_bytes(4) + body
-            return self._push() if idle else False
+            unsent, start = self._unsent, len(self._unsent)
+            # In place: slices are large, and each copy of them is seen in the figures.
+            unsent += _NO_LENGTH
+            self._encoder.encode_into(messages, unsent, start + HEADER)
+            unsent[start : start + HEADER] = (len(unsent) - start - HEADER).to_bytes(HEADER)
+            return self._push() if start == 0 else False
 
     def flush(self) -> bool:
         """Send what is left; False when there is still something."""
@@ -67,31 +71,30 @@ class Channel(Generic[M]):
             return None
         self._received += data
         messages: list[M] = []
-        while (frame := self._next_frame()) is not None:
-            messages += self._decoded(frame)
+        while (length := self._next_length()) is not None:
+            with memoryview(self._received) as view:
+                messages += self._decoded(view[HEADER : HEADER + length])
+            del self._received[: HEADER + length]
         return messages
 
     def close(self) -> None:
         """Close the socket."""
         self.socket.close()
 
-    def _next_frame(self) -> bytes | None:
+    def _next_length(self) -> int | None:
+        """Return the length of the next frame, or None when it is not whole yet."""
         received = self._received
-        if len(received) < 4:
+        if len(received) < HEADER:
             return None
-        length = int.from_bytes(received[:4])
+        length = int.from_bytes(received[:HEADER])
         if length > MAX_FRAME:
             raise ProtocolError(f"a frame of {length:,} bytes was announced; the most is {MAX_FRAME:,}")
-        if len(received) < 4 + length:
-            return None
-        with memoryview(received) as view:
-            frame = bytes(view[4 : 4 + length])
-        del received[: 4 + length]
-        return frame
+        return length if len(received) >= HEADER + length else None
 
-    def _decoded(self, frame: bytes) -> list[M]:
+    def _decoded(self, frame: memoryview) -> list[M]:
         try:
-            return self._decoder.decode(frame)
+            with frame:
+                return self._decoder.decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ProtocolError(f"a frame is no list of messages: {error}") from None
 
