@@ -206,6 +206,17 @@ def tree(folder: Path) -> set[str]:
     return {f"{path} {path.stat().st_size}" for path in folder.rglob("*")}
 
 
+@OVERLAP
+def test_a_second_output_that_cannot_be_opened_is_refused_before_there_is_a_job(jobs: Lab, overlap: list[str]) -> None:
+    jobs.lines("in.txt", 10)
+    jobs.path("taken.part-of").mkdir()
+    ended = run_it(jobs, "in.txt", "--output", "taken.part-of", *overlap)
+    assert ended.code != 0
+    assert "taken.part-of" in ended.err
+    assert jobs.jobs() == []
+    assert not jobs.litter()
+
+
 @pytest.mark.linux
 @ROOT_ONLY
 def test_a_store_in_a_folder_without_permission_is_refused(jobs: Lab) -> None:

@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from penstock import events
-from penstock.errors import AppImportError
+from penstock.errors import AppImportError, ConfigurationError
 from penstock.server.app import import_module
 from penstock.server.server import Server, ServerOptions
 from penstock.states import State
@@ -173,4 +173,17 @@ def test_a_server_is_registered_while_it_runs(module, serve, configured_store):
     (row,) = configured_store.servers()
     assert (row.name, row.slots, row.processes) == (server.name, 3, 2)
     server.stop(0)
+    assert configured_store.servers() == []
+
+
+def test_more_slots_than_a_process_can_have_are_refused_by_number():
+    with pytest.raises(ConfigurationError, match="600 workers are too many for --processes 1"):
+        ServerOptions(app=["m"], workers=600, processes=1)
+    assert ServerOptions(app=["m"], workers=600, processes=3).process_count == 3
+
+
+def test_a_server_that_was_never_started_ends_its_workers(configured_store):
+    server = Server(configured_store, ServerOptions(app=["os"], workers=1))
+    server.start_workers()
+    server.stop()
     assert configured_store.servers() == []

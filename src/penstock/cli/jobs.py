@@ -1,6 +1,7 @@
 """`penstock jobs`: look at jobs."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -35,10 +36,7 @@ def list_command(states: tuple[str, ...], kinds: tuple[str, ...], limit: int, as
     Example: penstock jobs list --state failed
     """
     found = list_jobs(current_store(), states=states, kinds=kinds, limit=limit)
-    if as_json:
-        _print_json(found)
-    else:
-        _print_list(found)
+    _print(found, _print_list, as_json)
 
 
 @jobs.command("show")
@@ -51,10 +49,7 @@ def show_command(job_id: str, as_json: bool) -> None:
     Example: penstock jobs show 01a1fbf7-6f14-7862-94d2-f0a999c73cbb
     """
     view = show_job(current_store(), parse_id(job_id))
-    if as_json:
-        _print_json(view)
-    else:
-        _print_view(view)
+    _print(view, _print_view, as_json)
 
 
 @jobs.command("check")
@@ -67,16 +62,16 @@ def check_command(job_id: str, as_json: bool) -> None:
     Example: penstock jobs check 01a1fbf7-6f14-7862-94d2-f0a999c73cbb
     """
     view = check_job(current_store(), parse_id(job_id))
-    if as_json:
-        _print_json(view)
-    else:
-        _print_view(view)
+    _print(view, _print_view, as_json)
     if not view["balanced"]:
         raise click.exceptions.Exit(1)
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))
+def _print(value: Any, print_for_people: Callable[[Any], None], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(value, indent=2, default=str))
+    else:
+        print_for_people(value)
 
 
 def _print_list(found: list[View]) -> None:

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from penstock import clock, events
 from penstock.config import settings
-from penstock.errors import AppImportError, PenstockError, StoreError, StoreUnavailable
+from penstock.errors import AppImportError, ConfigurationError, PenstockError, StoreError, StoreUnavailable
 from penstock.server.dispatcher import Dispatcher
+from penstock.server.markers import MOST_SLOTS
 from penstock.server.messages import FromWorker, JobDone, Ready, Recalled, SliceDone, StartFailed
 from penstock.server.pool import Pool, WorkerProcess
 from penstock.server.rescue import Rescuer, Sweeper
@@ -40,6 +41,14 @@ class ServerOptions:
     """Worker processes that share the slots. None: one for each core, but no more than slots."""
     only: UUID | None = None
     """Work on this one job and nothing else."""
+
+    def __post_init__(self) -> None:
+        if self.workers > MOST_SLOTS * self.process_count:
+            raise ConfigurationError(
+                f"{self.workers} workers are too many for --processes {self.process_count}: "
+                f"each has {MOST_SLOTS} at most; "
+                "give more processes or fewer workers"
+            )
 
     @property
     def process_count(self) -> int:
@@ -76,6 +85,7 @@ class Server:
         self._sweeper = Sweeper(store, self._rescuer)
         self.dispatcher.destroy = self._sweeper.destroy
         self._stillborn = 0
+        self._started = False
 
     def start_workers(self) -> None:
         """Start the worker processes. They import the app while the caller may still upload."""
@@ -100,10 +110,18 @@ class Server:
         self._listening = self._store.listen(Topic.WORK, self.dispatcher.wake)
         self._sweeper.start()
         self.dispatcher.start()
+        self._started = True
         events.publish(events.ServerStarted(self.name, self._options.process_count, self._options.workers))
 
     def stop(self, grace: float = 30.0) -> None:
-        """Claim nothing more, let what runs finish within `grace` seconds, and hand the rest back without blame."""
+        """Claim nothing more, let what runs finish within `grace` seconds, and hand the rest back without blame.
+
+        Of a server that was never started only the workers end.
+        """
+        if not self._started:
+            self._pool.kill()
+            self._pool.stop()
+            return
         self.dispatcher.drain(grace)
         # Workers first: what is handed back may run elsewhere at once.
         self._pool.kill()
@@ -117,11 +135,6 @@ class Server:
         self._presence.close()
         self.ended.set()
         events.publish(events.ServerStopped(self.name))
-
-    def stop_workers(self) -> None:
-        """End the workers of a server that was never started."""
-        self._pool.kill()
-        self._pool.stop()
 
     def kill(self) -> None:
         """Kill the workers at once. What they held is taken over by the next server on this host."""

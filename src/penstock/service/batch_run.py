@@ -123,22 +123,16 @@ class Run:
             ServerOptions(app=request.app, workers=request.workers, processes=request.processes, only=self.job.id),
         )
         self.server.start_workers()
-        started = False
         try:
             with events.subscribed(events.StoreTroubled, self._note_trouble):
                 if self.plan.overlap:
-                    started = True
                     self._overlap(self.server)
                 else:
                     self._upload()
-                    started = True
                     self.server.start()
                     self._await_end(self.server)
         finally:
-            if started:
-                self.server.stop(request.grace if not self._trouble else 0)
-            else:
-                self.server.stop_workers()
+            self.server.stop(request.grace if not self._trouble else 0)
         if self._stopped and self.job.reload().state not in ENDED:
             raise Stopped("stopped")
 
@@ -180,13 +174,14 @@ class Run:
         job = self.job
         assert isinstance(job, BatchJob)
         assert self.plan.source is not None
-        job.row.uploader = presence_name(self._store)
-        self.plan.begin()
+        # Outputs that cannot be opened must be known before there is a job.
         writers = [PrefixWriter(self._store, job, category, target) for category, target in self._targets()]
         try:
+            job.row.uploader = presence_name(self._store)
+            self.plan.begin()
+            self._uploading = True
             server.start()
             self._observer.phase("upload", None)
-            self._uploading = True
             self._refuse_stopped()
             self._upload_source(job, self.plan.source)
             self._uploading = False
