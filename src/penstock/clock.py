@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+STEP = timedelta(seconds=1)
+"""What a clock may drift off until it is measured again; more than this, and somebody has set it."""
 
 
 class Clock(Protocol):
@@ -26,15 +28,37 @@ class Clock(Protocol):
         """Return seconds that never go back, from an arbitrary start."""
 
 
+def machine_now() -> datetime:
+    """Return the moment by this machine's own clock. The one place where it is read, so that a test can set it."""
+    return datetime.now(UTC)
+
+
+def _since_boot() -> float:
+    """Return seconds that nobody can set, those in which the machine slept included where that is known."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class SystemClock:
     """The machine's clock, corrected by the measured offset to the store's."""
 
     def __init__(self) -> None:
         self.offset = timedelta()
+        self._measured: tuple[datetime, float] | None = None
+
+    def set_offset(self, offset: timedelta) -> None:
+        """Note how far the store's clock is ahead just now."""
+        self.offset = offset
+        self._measured = (machine_now(), _since_boot())
 
     def now(self) -> datetime:
-        """Return the moment by the store's clock."""
-        return datetime.now(UTC) + self.offset
+        """Return the moment by the store's clock. That this machine's was set since it was measured changes nothing."""
+        moment = machine_now()
+        if self._measured is not None:
+            then, seconds = self._measured
+            passed = timedelta(seconds=_since_boot() - seconds)
+            if abs(moment - then - passed) > STEP:
+                moment = then + passed
+        return moment + self.offset
 
     def monotonic(self) -> float:
         """Return the machine's monotonic seconds."""
@@ -63,6 +87,17 @@ class ManualClock:
 
 
 _clock: Clock = SystemClock()
+
+
+def in_use() -> Clock:
+    """Return the clock in use."""
+    return _clock
+
+
+def set_offset(offset: timedelta) -> None:
+    """Note how far the store's clock is ahead of this machine's. A clock put in its place goes on as it does."""
+    if isinstance(_clock, SystemClock):
+        _clock.set_offset(offset)
 
 
 def now() -> datetime:

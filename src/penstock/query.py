@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from penstock.errors import InvalidQuery
@@ -22,14 +23,26 @@ OPERATORS: Mapping[str, str] = {
 COLUMNS = frozenset({
     "id", "kind", "batch", "state", "sub_state", "priority", "created_at", "run_at", "expires_at", "started_at",
     "completed_at", "failure_count", "crash_count", "server", "worker", "percent_complete", "record_count",
-    "destroy_on_complete",
+    "destroy_on_complete", "throttled_by", "throttled_at", "held_until", "throttle_group", "limit_name", "unique_key",
 })  # fmt: skip
 """Standard fields that every store keeps in a column. All other fields live in the job's document."""
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """All texts from `low` on and before `high`: those that stand for one moment, whatever its zone."""
+
+    low: str
+    high: str
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
-    """One condition. `in` takes a tuple; None with `eq` or `ne` asks whether the field is set."""
+    """One condition. `in` takes a tuple; None with `eq` or `ne` asks whether the field is set.
+
+    Of a field of the document the value is what its JSON gives, a `Span` that takes its place, or a number: a
+    `Decimal` is text there, and so is a float that is not finite.
+    """
 
     name: str
     operator: str
@@ -45,7 +58,8 @@ class Filter:
 class Query:
     """Which jobs, in which order, how many.
 
-    Empty `kinds` or `states` mean any. Jobs come oldest first, by id, unless `newest_first`.
+    Empty `kinds` or `states` mean any. Jobs come oldest first, by id, unless `newest_first`; with `order`, names of
+    fields with `-` before those that descend, by these first.
     """
 
     kinds: tuple[str, ...] = ()
@@ -53,8 +67,13 @@ class Query:
     filters: tuple[Filter, ...] = ()
     newest_first: bool = False
     limit: int | None = None
+    due_by: datetime | None = None
+    """Only jobs whose `run_at` is not set or not later."""
+    order: tuple[str, ...] = ()
+    decimals: frozenset[str] = frozenset()
+    """Those of `order` whose values are decimal numbers in text."""
 
-    def where(self, convert: Callable[[str, Any], Any] | None = None, **conditions: Any) -> "Query":
+    def where(self, convert: Callable[[str, Any], Any] | None = None, /, **conditions: Any) -> "Query":
         """Return the query narrowed by conditions such as `username="ada"` or `priority__lt=50`.
 
         Args:

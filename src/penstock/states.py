@@ -47,6 +47,7 @@ class Move(StrEnum):
     COMPLETE = "complete"
     FAIL = "fail"
     RETRY = "retry"
+    RESUBMIT = "resubmit"
     PAUSE = "pause"
     RESUME = "resume"
     ABORT = "abort"
@@ -54,7 +55,7 @@ class Move(StrEnum):
 
 
 FINAL = frozenset({State.COMPLETED, State.ABORTED})
-"""States that no move leaves."""
+"""States that a job does not leave, but for a batch job whose rejected records come back."""
 
 ENDED = FINAL | {State.FAILED}
 """States in which `wait` returns."""
@@ -75,8 +76,9 @@ class Guard(StrEnum):
     """A condition on the job, beside its state."""
 
     PAUSABLE = "pausable"
-    STARTED = "started"
     NOT_STARTED = "not started"
+    LIMITED = "counted against a limit"
+    UNLIMITED = "not counted against a limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ _START = (
 )
 _OFF_WORKER = (("server", Effect.CLEAR), ("worker", Effect.CLEAR))
 _END = (("completed_at", Effect.NOW), *_OFF_WORKER)
-_COMPLETE = (*_END, ("percent_complete", Effect.HUNDRED))
+_COMPLETE = (*_END, ("percent_complete", Effect.HUNDRED), ("exception", Effect.CLEAR))
 _FAIL = (*_END, ("failure_count", Effect.ADD_ONE), ("exception", Effect.GIVEN))
 _RETRY = (
     ("completed_at", Effect.CLEAR),
@@ -137,17 +139,25 @@ TRANSITIONS: tuple[Transition, ...] = (
     _T(Move.ABORT, F, A, False, _END),
     _T(Move.REQUEUE, R, Q, False, _REQUEUE),
     # Batch jobs: the sub-state decides where a retry or a requeue goes on.
-    _T(Move.START, Q, R, True, _START, sub_state=BEFORE),
+    _T(Move.START, Q, R, True, _START, sub_states=(None, BEFORE), sub_state=BEFORE),
+    _T(Move.START, Q, R, True, _START, sub_states=(PROCESSING,), sub_state=PROCESSING),
     _T(Move.COMPLETE, R, C, True, _COMPLETE, sub_states=(PROCESSING, AFTER)),
-    _T(Move.FAIL, Q, F, True, _FAIL),
+    # A queued one has a sub-state only where it queued because of its limit.
+    _T(Move.FAIL, Q, F, True, _FAIL, keep_sub_state=True),
     _T(Move.FAIL, R, F, True, _FAIL, keep_sub_state=True),
     _T(Move.FAIL, P, F, True, _FAIL, keep_sub_state=True),
     _T(Move.RETRY, F, Q, True, _RETRY_FROM_START, sub_states=(None, BEFORE)),
-    _T(Move.RETRY, F, R, True, _RETRY, sub_states=(PROCESSING, AFTER), sub_state=PROCESSING),
-    _T(Move.PAUSE, Q, P, True, _END),
+    # Running again without a claim might pass its limit: it queues, and goes on where it was.
+    _T(Move.RETRY, F, Q, True, _RETRY, sub_states=(PROCESSING, AFTER), sub_state=PROCESSING, guard=Guard.LIMITED),
+    _T(Move.RETRY, F, R, True, _RETRY, sub_states=(PROCESSING, AFTER), sub_state=PROCESSING, guard=Guard.UNLIMITED),
+    # Records that were rejected come back, corrected.
+    _T(Move.RESUBMIT, C, Q, True, _RETRY, sub_state=PROCESSING, guard=Guard.LIMITED),
+    _T(Move.RESUBMIT, C, R, True, _RETRY, sub_state=PROCESSING, guard=Guard.UNLIMITED),
+    _T(Move.PAUSE, Q, P, True, _END, keep_sub_state=True),
     _T(Move.PAUSE, R, P, True, _END, sub_states=(PROCESSING,), keep_sub_state=True),
     _T(Move.RESUME, P, Q, True, _RESUME, sub_states=(None,), guard=Guard.NOT_STARTED),
-    _T(Move.RESUME, P, R, True, _RESUME, sub_states=(PROCESSING,), keep_sub_state=True, guard=Guard.STARTED),
+    _T(Move.RESUME, P, Q, True, _RESUME, sub_states=(PROCESSING,), keep_sub_state=True, guard=Guard.LIMITED),
+    _T(Move.RESUME, P, R, True, _RESUME, sub_states=(PROCESSING,), keep_sub_state=True, guard=Guard.UNLIMITED),
     _T(Move.ABORT, Q, A, True, _END),
     _T(Move.ABORT, R, A, True, _END),
     _T(Move.ABORT, P, A, True, _END),
@@ -155,6 +165,36 @@ TRANSITIONS: tuple[Transition, ...] = (
     _T(Move.REQUEUE, R, Q, True, _REQUEUE, sub_states=(None, BEFORE)),
     _T(Move.REQUEUE, R, R, True, _OFF_WORKER, sub_states=(PROCESSING, AFTER), sub_state=PROCESSING),
 )
+
+
+class ServerState(StrEnum):
+    """Where a server is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+
+
+class Command(StrEnum):
+    """What can be asked of a server from elsewhere."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    KILL = "kill"
+    DUMP = "dump"
+
+
+_ANY = tuple(ServerState)
+COMMANDS: Mapping[Command, tuple[tuple[ServerState, ...], str]] = {
+    Command.PAUSE: ((ServerState.STARTING, ServerState.RUNNING), "claims nothing more; what runs is finished"),
+    Command.RESUME: ((ServerState.PAUSED,), "claims again"),
+    Command.STOP: (_ANY, "finishes what runs, hands the rest back, and ends"),
+    Command.KILL: (_ANY, "ends at once; what it held is queued again, without blame"),
+    Command.DUMP: (_ANY, "tells what each thread of its workers does"),
+}
+"""The commands, with the states of a server in which each applies, and what it then does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +206,7 @@ class Standing:
     sub_state: SubState | None = None
     started: bool = False
     pausable: bool = False
+    limited: bool = False
 
 
 def find_transition(move: Move, standing: Standing) -> Transition | None:
@@ -237,8 +278,9 @@ def _applies(row: Transition, standing: Standing) -> bool:
 _GUARDS: dict[Guard | None, Callable[[Standing], bool]] = {
     None: lambda _: True,
     Guard.PAUSABLE: lambda standing: standing.pausable,
-    Guard.STARTED: lambda standing: standing.started,
     Guard.NOT_STARTED: lambda standing: not standing.started,
+    Guard.LIMITED: lambda standing: standing.limited,
+    Guard.UNLIMITED: lambda standing: not standing.limited,
 }
 
 

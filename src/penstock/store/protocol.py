@@ -3,6 +3,9 @@
 Every method that writes joins the transaction the calling thread has open, or makes one of its own.
 What a method returned from, outside a transaction, is as durable as the `durability` setting says.
 Stores may be used from several threads; each thread has its own transaction.
+
+Where the slices are in a second store (`store/split`), no transaction holds over both: what is promised of a job and
+its slices together is promised of each alone there, and what was begun is taken up again. The methods say where.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,21 +15,21 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
-from penstock.query import Query
-from penstock.states import SliceState, State, SubState
+from penstock.query import Filter, Query
+from penstock.states import State, SubState
+from penstock.store.access import AccessStore
+from penstock.store.browsing import BrowseStore
+from penstock.store.records import KeptStore, SliceStore
 from penstock.store.rows import (
-    Accounts,
-    BatchStanding,
     ClaimedSlice,
+    EntryRow,
     JobRow,
     JobSettlement,
-    NewSlice,
-    OutputRow,
-    Progress,
     ServerRow,
-    SliceRow,
     SliceSettlement,
 )
+from penstock.store.trail import AuditStore, FigureStore, LogStore
+from penstock.store.upkeep import UpkeepStore
 
 
 class Topic(StrEnum):
@@ -58,7 +61,14 @@ class JobStore(Protocol):
     """Jobs, one row each."""
 
     def insert_jobs(self, rows: Iterable[JobRow]) -> None:
-        """Store new jobs, all or none. Those that are queued and due wake a waiting server."""
+        """Store new jobs, all or none. Those that are queued and due wake a waiting server.
+
+        Raises:
+            DuplicateJob: a job with the same unique key is queued, running or paused.
+        """
+
+    def insert_unless_taken(self, row: JobRow) -> bool:
+        """Store a new job unless there is one of its id or unique key; tells whether it did."""
 
     def job(self, job_id: UUID) -> JobRow | None:
         """Return the job, drafts too, or None."""
@@ -73,7 +83,13 @@ class JobStore(Protocol):
 
         Returns:
             False when there is no such job or an expectation does not hold.
+
+        Raises:
+            DuplicateJob: it would be the second of its unique key that is queued, running or paused.
         """
+
+    def index_fields(self, names: Sequence[str]) -> None:
+        """Keep an index of these fields of the document, of all kinds; one that there is stays."""
 
     def find_jobs(self, query: Query) -> Iterator[JobRow]:
         """Yield the jobs asked for, without drafts, in the query's order; read in pages."""
@@ -94,29 +110,60 @@ class JobStore(Protocol):
         them the rest is removed by `drop_abandoned`.
         """
 
+    def remove_jobs(self, job_ids: Sequence[UUID], state: State) -> int:
+        """Remove those of these regular jobs that are in a state still, no drafts; returns how many, at once."""
+
 
 class ClaimStore(Protocol):
     """Claims and settlements: what a dispatcher does."""
 
     def release_due_jobs(self, now: datetime) -> None:
-        """Make queued jobs claimable whose `run_at` has come."""
+        """Make jobs claimable whose `run_at` has come, or that were held until now."""
 
     def next_due(self) -> datetime | None:
-        """Return the earliest `run_at` of a job that is not yet claimable, or None."""
+        """Return the earliest moment at which a scheduled or held job becomes claimable, or None."""
 
-    def candidates(self, kinds: Collection[str], *, limit: int, only: UUID | None = None) -> list[JobRow]:
+    def candidates(
+        self,
+        kinds: Collection[str],
+        *,
+        limit: int,
+        only: UUID | None = None,
+        groups: Collection[tuple[str, str]] = (),
+        under_way: Collection[str] = (),
+        where: Sequence[Filter] = (),
+    ) -> list[JobRow]:
         """Return jobs that may have something to claim, most urgent first: priority, then id.
 
-        Reads claimable jobs of these kinds only, whatever else the store holds. `only` narrows to one job.
+        Reads claimable jobs of these kinds without a throttle group, of these pairs of kind and group, and the
+        running batch jobs of the kinds `under_way`, whatever their group; and only these, whatever else the store
+        holds; those among them that `where` leaves out are read too. `only` narrows to one job.
+        """
+
+    def waiting_groups(self, kinds: Collection[str]) -> list[tuple[str, str]]:
+        """Return each pair of kind and throttle group that has a claimable job; reads one row for each."""
+
+    def limits(self) -> dict[str, int]:
+        """Return how many jobs run under each limit: exact within the transaction, whatever moved them."""
+
+    def any_running(self, kinds: Collection[str]) -> str | None:
+        """Return the first of these kinds of which a job runs, or None."""
+
+    def hold_job(self, job_id: UUID, *, until: datetime, reason: str, now: datetime) -> bool:
+        """Keep a queued job, or the slices of a running one, from being claimed for a while, and say why.
+
+        False when it is neither queued nor running.
         """
 
     def claim_jobs(self, rows: Sequence[JobRow], *, server: str, now: datetime) -> list[JobRow]:
-        """Move queued jobs to running for `server`, each at its next attempt.
+        """Move queued jobs to running for `server`, each at its next attempt, counted against its `limit_name`.
 
         Returns those that were won, as they are now; the given rows are changed.
         """
 
-    def start_batch(self, job_id: UUID, *, sub_state: SubState, server: str, now: datetime) -> JobRow | None:
+    def start_batch(
+        self, job_id: UUID, *, sub_state: SubState, server: str, now: datetime, limit_name: str | None = None
+    ) -> JobRow | None:
         """Move a queued batch job to running in `sub_state`; None when it was no longer queued."""
 
     def claim_slices(self, job_id: UUID, *, server: str, limit: int, max_bytes: int) -> list[ClaimedSlice]:
@@ -124,7 +171,19 @@ class ClaimStore(Protocol):
 
         Stops before `max_bytes` of payload would be passed, but gives at least one slice. A job found
         without queued slices is no candidate until it has some again.
+
+        With the slices in a second store they are handed back when the transaction that is open is undone: the attempt
+        is used up, and others may see them taken before it ends.
         """
+
+    def running_slices(self, job_id: UUID) -> int:
+        """Count the slices of a job that somebody holds."""
+
+    def next_of_rate(self, name: str) -> datetime | None:
+        """Return when the next record under a rate limit may begin; None when none ever did."""
+
+    def spend_rate(self, name: str, *, seconds: float, now: datetime) -> None:
+        """Note that records begin, now or behind those before them, which take up `seconds` of a rate limit."""
 
     def settle_jobs(self, settlements: Sequence[JobSettlement]) -> list[JobSettlement]:
         """Store how jobs ended. Returns those refused, because their attempt is no longer the running one."""
@@ -133,61 +192,60 @@ class ClaimStore(Protocol):
         """Store how slices ended: outputs stored and slice removed or failed, together. Returns those refused.
 
         Refused are slices whose attempt is no longer the running one; nothing of them is stored.
+
+        With the slices in a second store it holds at once, whatever becomes of a transaction that is open.
         """
 
-    def hand_back_job(self, job_id: UUID, attempt: int, *, crashed: bool) -> int | None:
-        """Queue a job again that this attempt holds; None when it does not. Returns its crashes so far."""
+    def hand_back_job(self, job_id: UUID, attempt: int, *, crashed: bool, server: str | None = None) -> int | None:
+        """Queue a job again that this attempt holds, of this `server` where one is named; None when it does not.
 
-    def hand_back_slice(self, job_id: UUID, claimed: ClaimedSlice, *, crashed: bool) -> int | None:
-        """Queue a slice again that this attempt holds; None when it does not. Returns its crashes so far."""
+        Returns its crashes so far. Of a claim that was perhaps not stored another server may have the same attempt.
+        """
 
-    def release_server(self, server: str) -> int:
-        """Queue everything again that a dead server held, and remove it. Returns how many jobs and slices."""
+    def let_go(self, job_id: UUID, attempt: int, *, server: str) -> None:
+        """Note that the worker of an attempt that somebody else has ended is through with it.
+
+        Until then the job keeps its server, and is not claimable although it may be queued again.
+        """
+
+    def hand_back_slice(
+        self, job_id: UUID, claimed: ClaimedSlice, *, crashed: bool, server: str | None = None
+    ) -> int | None:
+        """Queue a slice again that this attempt holds, of this `server` where one is named; None when it does not.
+
+        Returns its crashes so far.
+
+        With the slices in a second store it holds at once, whatever becomes of a transaction that is open.
+        """
+
+    def release_server(self, server: str, *, heartbeat: int | None = None) -> int:
+        """Queue everything again that a dead server held, and remove it. Returns how many jobs and slices.
+
+        With a `heartbeat` it does so only while the server's counter stands there still. With the slices in a second
+        store those are released first, at once; the server is removed last.
+        """
 
     def job_standings(self, job_ids: Sequence[UUID]) -> dict[UUID, tuple[State, SubState | None]]:
         """Return the state of each of these jobs that exists."""
 
 
-class SliceStore(Protocol):
-    """The slices of batch jobs."""
+class HookStore(Protocol):
+    """Hooks that follow a committed move: they are due until somebody has run them."""
 
-    def append_slices(self, job_id: UUID, category: str, slices: Sequence[NewSlice]) -> int:
-        """Store input slices behind those there are; returns the number of the last. Numbers start at 1."""
+    def jobs_due_for_hooks(self, kinds: Collection[str]) -> list[JobRow]:
+        """Return the oldest jobs of these kinds that have hooks due which nobody is running; a hundred at most."""
 
-    def drop_unfinished_upload(self, job_id: UUID) -> None:
-        """Remove slices of an upload that never ended: those beyond the job's `record_count`."""
+    def claim_hooks(self, job_id: UUID, *, server: str) -> bool:
+        """Take the hooks that are due for a job; False when somebody else has them, or none are due."""
 
-    def failed_slices(self, job_id: UUID) -> Iterator[SliceRow]:
-        """Yield the failed slices in the order of their numbers."""
+    def finish_hooks(self, job_id: UUID, *, server: str, ran: str, changes: Mapping[str, Any]) -> bool:
+        """Note that `server` ran the hooks `ran`, and overwrite columns as `update_job` does.
 
-    def slice_counts(self, job_id: UUID) -> dict[SliceState, int]:
-        """Return the number of input slices of each state that has any."""
-
-    def retry_slices(self, job_id: UUID) -> int:
-        """Queue the failed slices again; returns how many."""
-
-    def drop_slices(self, job_id: UUID) -> None:
-        """Remove all slices, outputs and progress of a job, in short transactions."""
-
-    def standing(self, job_id: UUID) -> BatchStanding:
-        """Return what is left of a job's input."""
-
-    def first_unfinished(self, job_id: UUID) -> int | None:
-        """Return the lowest number of an input slice that is not done, or None."""
-
-    def outputs(
-        self, job_id: UUID, category: str, *, after: tuple[int, int] = (0, 0), before: int | None = None
-    ) -> Iterator[OutputRow]:
-        """Yield output slices in input order, from behind (number, part) `after` up to the number `before`.
-
-        Reads in short transactions, so that a slow reader holds nothing up.
+        Hooks of moves made meanwhile stay due. False when the job is gone or somebody else has its hooks.
         """
 
-    def accounts(self, job_id: UUID) -> Accounts:
-        """Add up where the records of a job are, at one moment."""
-
-    def progress(self, job_id: UUID) -> Progress:
-        """Return how far a job is, without reading its slices."""
+    def release_hooks(self, server: str) -> None:
+        """Let others take the hooks that `server` had taken and not finished."""
 
 
 class ServerStore(Protocol):
@@ -196,8 +254,17 @@ class ServerStore(Protocol):
     def register_server(self, row: ServerRow) -> None:
         """Store a server."""
 
-    def beat(self, name: str, state: str) -> bool:
-        """Raise a server's heartbeat counter; False when its row is gone."""
+    def beat(self, name: str, state: str, *, kinds: str = "{}", holding: int = 0) -> bool:
+        """Raise a server's heartbeat counter, and note how it is; False when its row is gone."""
+
+    def ask_server(self, name: str, command: str) -> bool:
+        """Leave a command for a server and wake it; False when there is none of that name. Replaces one not taken."""
+
+    def command_of(self, name: str) -> str | None:
+        """Return the command that was left for a server, or None."""
+
+    def answer_command(self, name: str, command: str, answer: str) -> None:
+        """Note what a server says to a command, which is done with."""
 
     def servers(self) -> list[ServerRow]:
         """Return all registered servers, oldest first."""
@@ -208,8 +275,10 @@ class ServerStore(Protocol):
     def is_present(self, name: str) -> bool | None:
         """Tell whether the process that appeared as `name` lives; None when that cannot be told from here."""
 
-    def drop_abandoned(self) -> int:
+    def drop_abandoned(self, *, whole: "Store | None" = None) -> int:
         """Remove drafts and half-destroyed jobs of processes that are gone, and fail jobs whose upload broke off.
+
+        `whole` is the store that this one is a part of: it is asked to remove jobs and slices.
 
         A draft is kept for an hour from its creation, so that `penstock run --resume` can begin it again.
         Returns how many jobs it touched.
@@ -225,16 +294,88 @@ class ServerStore(Protocol):
         """Return unused space to the file system, as far as that is cheap and worth it."""
 
 
-class Store(JobStore, ClaimStore, SliceStore, ServerStore, Protocol):
+class EntryStore(Protocol):
+    """Folders that are watched for files."""
+
+    def insert_entry(self, row: EntryRow) -> None:
+        """Store a new entry.
+
+        Raises:
+            DuplicateEntry: another has its name or its pattern.
+        """
+
+    def entries(self) -> list[EntryRow]:
+        """Return all entries, by name."""
+
+    def entry(self, name: str) -> EntryRow | None:
+        """Return an entry, or None."""
+
+    def update_entry(self, name: str, changes: Mapping[str, Any], *, expect: Mapping[str, Any] | None = None) -> bool:
+        """Overwrite columns of an entry; False when there is none, or one of those in `expect` has another value.
+
+        Raises:
+            DuplicateEntry: it would have the name or the pattern of another.
+        """
+
+    def delete_entry(self, name: str) -> bool:
+        """Remove an entry; False when there is none."""
+
+
+class TrailStore(AuditStore, FigureStore, LogStore, Protocol):
+    """What is kept of what happened."""
+
+
+class LookStore(TrailStore, BrowseStore, AccessStore, Protocol):
+    """What people and programs look at, and who they are."""
+
+
+class Store(
+    JobStore, ClaimStore, HookStore, SliceStore, KeptStore, ServerStore, EntryStore, UpkeepStore, LookStore, Protocol
+):
     """Where jobs and slices live."""
 
     url: str
+    longest_hold: float | None
+    """Seconds for which user code may keep a transaction that it was lent open; None for no such bound."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make everything the thread writes in the `with` block happen together, or not at all.
 
-        A block inside another belongs to the outer one.
+        A block inside another belongs to the outer one. With the slices in a second store, what is written of slices
+        holds a moment before the rest: a crash between leaves the one without the other.
         """
+
+    def joining(self, connection: Any) -> AbstractContextManager[None]:
+        """Make everything the thread writes in the block part of the transaction of the caller's own connection.
+
+        It stays the caller's to commit or to roll back. One that has not begun is begun. A block that raises leaves
+        nothing of its own in it, and the transaction usable.
+
+        Args:
+            connection: Of sqlite3, psycopg, SQLAlchemy or Django, or a session of SQLAlchemy; to this very store.
+
+        Raises:
+            WrongConnection: it is none of these, leads to another database, or commits by itself and has no
+                transaction open; or the transaction was ended inside the block.
+        """
+
+    def reserving(self) -> AbstractContextManager[None]:
+        """Enter a block in which user code will write: engines with one writer keep all other work in order."""
+
+    def lending(self) -> AbstractContextManager[Any]:
+        """Open a transaction that is committed at the end of the block, and yield its driver's connection.
+
+        It is for user code, which must not end the transaction. What the thread writes by the store is part of it.
+        """
+
+    def take_turns(self, name: str) -> None:
+        """Within a transaction: wait for the end of others that took turns under this name; until its end they wait.
+
+        For what is looked for first and stored where it is not found.
+        """
+
+    def announce(self, topic: Topic) -> None:
+        """Wake those who listen to `topic`, after the commit where a transaction is open."""
 
     def close(self) -> None:
         """Close connections and listeners of all threads."""

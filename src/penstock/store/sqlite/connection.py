@@ -4,11 +4,23 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from typing import Any, cast
 
-from penstock.errors import PenstockError, StoreBusy, StoreError, StoreFull, StoreUnavailable
+from penstock.errors import (
+    DuplicateJob,
+    PenstockError,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    WrongConnection,
+)
+from penstock.store.given import Given
 from penstock.store.protocol import Topic
+from penstock.store.sqlite.borrowed import Borrowed, refuse_unfit, unchanged
+from penstock.store.sqlite.convert import DECIMAL_COLLATION, compare_decimals
 from penstock.store.sqlite.lock import WriteLock
 
 PAGE_SIZE = 16_384
@@ -17,6 +29,13 @@ CHECKPOINT_PAGES = 512
 """8 MB of log: longer ones leave the processor's and the kernel's caches, and uploads cost twice."""
 BUSY_SECONDS = 30.0
 """How long a lock of somebody who does not know our side file (the sqlite3 shell, a backup) is waited for."""
+RESERVE_SECONDS = 600.0
+"""How long one that reserves the store waits for the others that do. It holds nothing meanwhile."""
+JOINED = "penstock_joined"
+ENDED_INSIDE = (
+    "{}: the transaction was ended before its time ({}): who is given a connection leaves commit and rollback to"
+    " whoever began"
+)
 
 _DISK = "the disk of the store is full"
 
@@ -25,10 +44,21 @@ class Session:
     """A connection with its transaction."""
 
     def __init__(self, connection: sqlite3.Connection, lock: WriteLock | None) -> None:
-        self.connection = connection
+        self.connection = self.raw = connection
         self.lock = lock
+        self.is_reserved = False
+        """Whether the thread has taken the lock already."""
         self.depth = 0
         self.topics: set[Topic] = set()
+
+    @classmethod
+    def borrowing(cls, raw: sqlite3.Connection, topics: set[Topic] | None = None) -> "Session":
+        """Return a session whose transaction is that of somebody else."""
+        session = cls(raw, None)
+        session.connection = cast("sqlite3.Connection", Borrowed(raw))
+        session.depth = 1
+        session.topics = set() if topics is None else topics
+        return session
 
     def close(self) -> None:
         """Close the connection, without waiting.
@@ -71,6 +101,9 @@ class Connections:
 
     def session(self) -> Session:
         """Return the calling thread's session."""
+        joined: Session | None = getattr(self._local, "joined", None)
+        if joined is not None:
+            return joined
         if self._memory:
             return self._memory
         holder: _Holder | None = getattr(self._local, "holder", None)
@@ -91,6 +124,88 @@ class Connections:
                 yield session.connection
 
     @contextmanager
+    def joining(self, given: Given) -> Iterator[None]:
+        """Have the thread write in the transaction of a connection that was given, and leave that to its owner."""
+        present = self.session()
+        if present.depth:
+            if present.raw is not given.driver:
+                raise WrongConnection(f"{self.shown}: a transaction of the store is open in this thread already")
+            with self._savepoint(present):
+                yield
+            return
+        refuse_unfit(given.driver, self._path)
+        session = self._local.joined = Session.borrowing(given.driver)
+        try:
+            with self._savepoint(session):
+                yield
+        finally:
+            self._local.joined = None
+        if session.topics and given.on_commit is not None:
+            given.on_commit(partial(self._after_commit, session.topics))
+
+    @contextmanager
+    def reserving(self) -> Iterator[None]:
+        """Let no other writer of Penstock begin as long as the block lasts.
+
+        One block of all processes waits for it at a time, so that whoever has a short transaction to make, as a
+        dispatcher that is to show it lives, never waits for more than one of them.
+        """
+        if self._memory or self.session().lock is None:
+            yield
+            return
+        session = self.session()
+        assert session.lock is not None
+        with closing(WriteLock(f"{self._path}-work-lock", RESERVE_SECONDS)) as first, first, session.lock:
+            session.is_reserved = True
+            try:
+                yield
+            finally:
+                session.is_reserved = False
+
+    @contextmanager
+    def lending(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction, and lend the connection to user code for as long as it lasts."""
+        session = self.session()
+        with unchanged(session.raw), self.transaction():
+            if isinstance(session.connection, Borrowed):
+                yield session.raw
+                return
+            self._local.joined = Session.borrowing(session.raw, session.topics)
+            try:
+                yield session.raw
+            finally:
+                self._local.joined = None
+
+    @property
+    def shown(self) -> str:
+        """The store's name in messages."""
+        return self._path or "memory store"
+
+    @contextmanager
+    def _savepoint(self, session: Session) -> Iterator[None]:
+        """Leave nothing behind of a block that raises, and notice where the transaction was ended inside."""
+        connection = session.connection
+        with named_errors(self._path):
+            if not connection.in_transaction:
+                connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"SAVEPOINT {JOINED}")
+        try:
+            yield
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute(f"ROLLBACK TO {JOINED}")
+                connection.execute(f"RELEASE {JOINED}")
+            raise
+        try:
+            connection.execute(f"RELEASE {JOINED}")
+        except sqlite3.Error as error:
+            raise WrongConnection(ENDED_INSIDE.format(self.shown, error)) from error
+
+    def touch(self, topic: Topic) -> None:
+        """Have `topic` announced when the transaction that is open commits."""
+        self.session().topics.add(topic)
+
+    @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for a short read."""
         with self._guard if self._memory else _nothing, named_errors(self._path):
@@ -100,7 +215,7 @@ class Connections:
     def _outermost(self, session: Session) -> Iterator[None]:
         connection = session.connection
         try:
-            with session.lock or _nothing:
+            with (None if session.is_reserved else session.lock) or _nothing:
                 connection.execute("BEGIN IMMEDIATE")
                 session.depth = 1
                 try:
@@ -143,6 +258,7 @@ class Connections:
                 self._path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             undo.callback(connection.close)
+            connection.create_collation(DECIMAL_COLLATION, compare_decimals)
             with lock or _nothing:
                 self._prepare(connection)
             if self._path:
@@ -162,10 +278,12 @@ class Connections:
         session.close()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Set the pragmas; the first two count only while the file is empty."""
+        """Set the pragmas."""
+        ((pages,),) = connection.execute("PRAGMA page_count").fetchall()
+        # To set the second again would be a write, and wait for a transaction of the caller's that is open already.
+        of_an_empty_file = {} if pages else {"page_size": PAGE_SIZE, "auto_vacuum": "incremental"}
         for pragma, value in {
-            "page_size": PAGE_SIZE,
-            "auto_vacuum": "incremental",
+            **of_an_empty_file,
             "journal_mode": "wal",
             "synchronous": self._durability,
             "wal_autocheckpoint": CHECKPOINT_PAGES,
@@ -208,6 +326,10 @@ def named_errors(path: str | None) -> Iterator[None]:
         yield
     except PenstockError:
         raise
+    except sqlite3.IntegrityError as error:
+        if "unique_key" not in str(error):
+            raise StoreError(f"{path or 'memory store'}: the store refused a value ({error})") from error
+        raise DuplicateJob("a job with the same unique key is queued, running or paused") from error
     except sqlite3.Error as error:
         # Extended codes carry the plain one in their low byte.
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF

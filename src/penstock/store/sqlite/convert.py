@@ -1,17 +1,21 @@
 """Between the rows of the protocol and what SQLite keeps: moments as microseconds, ids as sixteen bytes."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from penstock.clock import from_micros, to_micros
-from penstock.query import Filter
+from penstock.errors import InvalidQuery
+from penstock.query import Filter, Span
 from penstock.states import State, SubState
 from penstock.store.rows import JobRow
 
-JOB_COLUMNS = tuple(field.name for field in fields(JobRow))
+JOB_COLUMNS = JobRow.__struct_fields__
 """The columns of a job in the order in which they are selected."""
 
 
@@ -21,13 +25,23 @@ def stored(value: Any) -> Any:
         return to_micros(value)
     if isinstance(value, UUID):
         return value.bytes
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return _NOT_FINITE.get(value, "NaN")
     return value
+
+
+_NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def _moment(value: int | None) -> datetime | None:
     return None if value is None else from_micros(value)
 
 
+_MOMENTS = (
+    "created_at", "run_at", "expires_at", "started_at", "completed_at", "throttled_at", "held_until",
+)  # fmt: skip
 _LOADERS: Mapping[str, Callable[[Any], Any]] = {
     "id": lambda value: UUID(bytes=value),
     "state": {str(state): state for state in State}.__getitem__,
@@ -35,7 +49,7 @@ _LOADERS: Mapping[str, Callable[[Any], Any]] = {
     "batch": bool,
     "draft": bool,
     "destroy_on_complete": bool,
-    **dict.fromkeys(("created_at", "run_at", "expires_at", "started_at", "completed_at"), _moment),
+    **dict.fromkeys(_MOMENTS, _moment),
 }
 _LOADED = tuple((position, _LOADERS[name]) for position, name in enumerate(JOB_COLUMNS) if name in _LOADERS)
 
@@ -48,28 +62,118 @@ def job_row(columns: tuple[Any, ...]) -> JobRow:
     return JobRow(*values)
 
 
-def job_parameters(row: JobRow, now: datetime) -> dict[str, Any]:
-    """Return the columns of a new job."""
-    values = {name: stored(getattr(row, name)) for name in JOB_COLUMNS}
-    due = row.run_at is None or row.run_at <= now
-    values["runnable"] = row.state is State.QUEUED and due and not row.draft
+def job_parameters(row: JobRow, now: datetime) -> list[Any]:
+    """Return the columns of a new job, and last whether it may be claimed."""
+    values = list(_VALUES(row))
+    for position in _CONVERTED:
+        if values[position] is not None:
+            values[position] = stored(values[position])
+    due = all(moment is None or moment <= now for moment in (row.run_at, row.held_until))
+    values.append(row.state is State.QUEUED and due and not row.draft)
     return values
 
 
+_VALUES = attrgetter(*JOB_COLUMNS)
+_CONVERTED = [JOB_COLUMNS.index(name) for name in ("id", *_MOMENTS)]
+
+
+def conditions_of(filters: Iterable[Filter]) -> tuple[str, list[Any]]:
+    """Return filters as one SQL condition with its values; without filters it is always true."""
+    pairs = [condition(filter_) for filter_ in filters]
+    return " AND ".join([part for part, _ in pairs] or ["1"]), [value for _, values in pairs for value in values]
+
+
+_RANGES = frozenset({"lt", "le", "gt", "ge"})
+_SPANS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    # Each comparison with an end of the span; all must hold.
+    "eq": (("ge", "low"), ("lt", "high")),
+    "lt": (("lt", "low"),),
+    "le": (("lt", "high"),),
+    "gt": (("ge", "high"),),
+    "ge": (("ge", "low"),),
+}
+_BESIDE_NUMBERS: Mapping[type, Mapping[str, str]] = {
+    # Floats that are not finite are text, and SQLite has all text after all numbers. NaN is on no side of anything.
+    float: {
+        **dict.fromkeys(("lt", "le"), "OR {x} = '-Infinity'"),
+        **dict.fromkeys(("gt", "ge"), "AND {x} NOT IN ('-Infinity', 'NaN')"),
+    },
+    Decimal: dict.fromkeys(("gt", "ge"), "AND {x} NOT GLOB '*N*'"),
+}
 _COMPARISONS = {"eq": "IS", "ne": "IS NOT", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
 def condition(filter_: Filter) -> tuple[str, list[Any]]:
     """Return a filter as SQL with its values. Only names of an allow-list become SQL; values never do."""
-    if filter_.is_column:
-        expression, names = filter_.name, []
-    else:
-        expression, names = "json_extract(fields, ?)", [f'$."{filter_.name}"']
+    expression = filter_.name if filter_.is_column else field_of(filter_.name)
     if filter_.operator == "in":
-        return f"{expression} IN ({', '.join('?' * len(filter_.value))})", [
-            *names,
-            *map(stored, filter_.value),
-        ]
+        return _any_of(expression, filter_)
     if filter_.operator == "contains":
-        return f"instr({expression}, ?) > 0", [*names, filter_.value]
-    return f"{expression} {_COMPARISONS[filter_.operator]} ?", [*names, stored(filter_.value)]
+        return f"instr({expression}, ?) > 0", [filter_.value]
+    if isinstance(filter_.value, Span):
+        return _span(filter_, filter_.value)
+    collation = f" COLLATE {DECIMAL_COLLATION}" if isinstance(filter_.value, Decimal) else ""
+    if filter_.operator == "eq" and filter_.value is not None:
+        return f"{expression}{collation} = ?", [stored(filter_.value)]  # `IS ?` would leave an index aside.
+    compared = f"{expression}{collation} {_COMPARISONS[filter_.operator]} ?"
+    if filter_.operator in _RANGES and not filter_.is_column:
+        # Where the field is indexed: SQLite would take a range for a quarter of all jobs, and read them all instead.
+        compared = _among_numbers(expression, filter_, f"likelihood({compared}, 0.01)")
+    return compared, [stored(filter_.value)]
+
+
+def _any_of(expression: str, filter_: Filter) -> tuple[str, list[Any]]:
+    if not any(isinstance(value, Span | Decimal) for value in filter_.value):
+        return f"{expression} IN ({', '.join('?' * len(filter_.value))})", [*map(stored, filter_.value)]
+    pairs = [condition(replace(filter_, operator="eq", value=value)) for value in filter_.value]
+    return f"({' OR '.join(part for part, _ in pairs)})", [value for _, values in pairs for value in values]
+
+
+def _span(filter_: Filter, span: Span) -> tuple[str, list[Any]]:
+    if filter_.operator == "ne":
+        inside, values = _span(replace(filter_, operator="eq"), span)
+        return f"({inside}) IS NOT 1", values
+    sides = [
+        condition(replace(filter_, operator=operator, value=getattr(span, end)))
+        for operator, end in _SPANS[filter_.operator]
+    ]
+    return f"({' AND '.join(part for part, _ in sides)})", [value for _, values in sides for value in values]
+
+
+def _among_numbers(expression: str, filter_: Filter, compared: str) -> str:
+    beside = _BESIDE_NUMBERS.get(type(filter_.value), {}).get(filter_.operator)
+    if beside is None:
+        return compared
+    if isinstance(filter_.value, float) and not math.isfinite(filter_.value):
+        raise InvalidQuery(f"where({filter_.name}=…): nothing is less or greater than {filter_.value} in a query")
+    return f"({compared} {beside.format(x=expression)})"
+
+
+DECIMAL_COLLATION = "penstock_decimal"
+"""The name of `compare_decimals` in SQL. No index has it: programs that do not know it could not write then."""
+
+
+def compare_decimals(one: str, other: str) -> int:
+    """Order texts of decimal numbers by their value, as a collation does; NaN comes last."""
+    first, second = _decimal_rank(one), _decimal_rank(other)
+    return (first > second) - (first < second)
+
+
+def _decimal_rank(text: str) -> tuple[bool, Decimal]:
+    # SQLite takes an exception of a collation for "equal".
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return True, Decimal(0)
+    return (True, Decimal(0)) if number.is_nan() else (False, number)
+
+
+def field_of(name: str) -> str:
+    """Return the SQL for a field of the document: the text by which indexes of it are found.
+
+    Raises:
+        InvalidQuery: it is no name of a field.
+    """
+    if not name.isidentifier():
+        raise InvalidQuery(f"{name!r} is no name of a field")
+    return f"json_extract(fields, '$.\"{name}\"')"

@@ -1,27 +1,41 @@
 """Jobs in SQLite."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from penstock import clock
-from penstock.query import Query
+from penstock.query import COLUMNS, Query
 from penstock.states import State
 from penstock.store.protocol import Topic
 from penstock.store.rows import JobRow
 from penstock.store.sqlite.connection import Connections
-from penstock.store.sqlite.convert import JOB_COLUMNS, condition, job_parameters, job_row, stored
+from penstock.store.sqlite.convert import (
+    DECIMAL_COLLATION,
+    JOB_COLUMNS,
+    condition,
+    field_of,
+    job_parameters,
+    job_row,
+    stored,
+)
+from penstock.store.sqlite.many import MANY_IDS
 from penstock.store.statements import load_statements
 
-SQL: Final = load_statements("sqlite.sql", job_columns=", ".join(JOB_COLUMNS))
+SQL: Final = load_statements(
+    "sqlite.sql",
+    job_columns=", ".join(JOB_COLUMNS),
+    job_places=", ".join("?" * len(JOB_COLUMNS)),
+    many_ids=MANY_IDS,
+)
 PAGE = 200
 """Jobs read at once by `find_jobs`."""
 DROP_AT_ONCE = 200
 """Slices removed in one transaction: a few megabytes of pages, so that others get their turn."""
 
 _ALL_COLUMNS = frozenset(JOB_COLUMNS)
-_RUNNABLE_AGAIN = frozenset({"state", "sub_state", "run_at", "draft", "record_count", "uploader"})
+_RUNNABLE_AGAIN = frozenset({"state", "sub_state", "run_at", "held_until", "draft", "record_count", "uploader"})
 _ENDING = frozenset({State.COMPLETED, State.FAILED, State.ABORTED})
 
 
@@ -35,6 +49,12 @@ class SqliteJobs:
         now = clock.now()
         with self.connections.transaction(Topic.WORK) as connection:
             connection.executemany(SQL["insert_job"], [job_parameters(row, now) for row in rows])
+
+    def insert_unless_taken(self, row: JobRow) -> bool:
+        """Store a new job unless its id or its unique key is taken."""
+        parameters = job_parameters(row, clock.now())
+        with self.connections.transaction(Topic.WORK) as connection:
+            return connection.execute(f"{SQL['insert_job']} ON CONFLICT DO NOTHING", parameters).rowcount > 0
 
     def job(self, job_id: UUID) -> JobRow | None:
         """Return the job, drafts too, or None."""
@@ -56,8 +76,20 @@ class SqliteJobs:
                 connection.execute(SQL["refresh_runnable"], {"id": job_id.bytes, "now": now})
             return cursor.rowcount > 0
 
+    def index_fields(self, names: Sequence[str]) -> None:
+        """Keep an index of these fields of the document."""
+        for name in names:
+            with self.connections.transaction() as connection:
+                connection.execute(
+                    f'CREATE INDEX IF NOT EXISTS "{index_of(name)}" ON jobs ({field_of(name)}, id)'
+                    f" WHERE {field_of(name)} IS NOT NULL"
+                )
+
     def find_jobs(self, query: Query) -> Iterator[JobRow]:
         """Yield the jobs asked for in pages, so that no read is held open between them."""
+        if query.order:
+            yield from self._find_in_order(query)
+            return
         where, values = _where(query)
         order, beyond = ("DESC", "<") if query.newest_first else ("ASC", ">")
         left = query.limit
@@ -77,6 +109,22 @@ class SqliteJobs:
                 return
             after = page[-1][0]
             left = None if left is None else left - size
+
+    def _find_in_order(self, query: Query) -> Iterator[JobRow]:
+        """Yield jobs in an order of their fields: the ids are read at once, the jobs in pages."""
+        where, values = _where(query)
+        terms = [_order_term(term, query.decimals) for term in query.order]
+        order = ", ".join([*terms, f"id {'DESC' if query.newest_first else 'ASC'}"])
+        limit = -1 if query.limit is None else query.limit
+        with self.connections.reading() as connection:
+            ids = connection.execute(
+                f"SELECT id FROM jobs WHERE {where} ORDER BY {order} LIMIT ?",  # noqa: S608
+                [*values, limit],
+            ).fetchall()
+        for (key,) in ids:
+            row = self.job(UUID(bytes=key))
+            if row is not None and not row.draft:
+                yield row
 
     def drafts(self) -> list[JobRow]:
         """Return the drafts whose upload is, or was, going on; newest first."""
@@ -106,7 +154,14 @@ class SqliteJobs:
             self.update_job(job_id, {"draft": True, "uploader": None})
             self.drop_slices(job_id)
         with self.connections.transaction(Topic.ENDED) as connection:
+            connection.execute(SQL["drop_log_of_job"], (job_id.bytes,))
             return connection.execute(SQL["delete_job"], (job_id.bytes,)).rowcount > 0
+
+    def remove_jobs(self, job_ids: Sequence[UUID], state: State) -> int:
+        """Remove those of these regular jobs that are in a state still."""
+        with self.connections.transaction() as connection:
+            keys = [(job_id.bytes, state) for job_id in job_ids]
+            return connection.executemany(SQL["remove_job"], keys).rowcount if keys else 0
 
     def drop_slices(self, job_id: UUID) -> None:
         """Remove all slices, outputs and progress of a job, in short transactions."""
@@ -119,6 +174,11 @@ class SqliteJobs:
                 dropped = sum(connection.execute(SQL[name], batch).rowcount for name in names) > 0
         with self.connections.transaction() as connection:
             connection.execute(SQL["drop_progress"], (job_id.bytes,))
+
+
+def index_of(name: str) -> str:
+    """Return the name of the index of a field. To SQLite names that differ in case are the same."""
+    return f"jobs_field_{name}" if name == name.lower() else f"jobs_field_{name}_{name.encode().hex()}"
 
 
 def _column(name: str) -> str:
@@ -148,6 +208,14 @@ def _merged_fields(changed: Mapping[str, Any]) -> tuple[str, list[Any]]:
     return f"fields = json_set(fields{pairs})" if changed else "fields = fields", values
 
 
+def _order_term(term: str, decimals: Collection[str]) -> str:
+    name = term.removeprefix("-")
+    expression = name if name in COLUMNS else field_of(name)
+    if term in decimals:
+        expression += f" COLLATE {DECIMAL_COLLATION}"
+    return f"{expression} DESC" if term.startswith("-") else expression
+
+
 def _where(query: Query) -> tuple[str, list[Any]]:
     parts = ["draft = 0"]
     values: list[Any] = []
@@ -159,4 +227,7 @@ def _where(query: Query) -> tuple[str, list[Any]]:
         part, more = condition(filter_)
         parts.append(part)
         values += more
+    if query.due_by is not None:
+        parts.append("(run_at IS NULL OR run_at <= ?)")
+        values.append(stored(query.due_by))
     return " AND ".join(parts), values

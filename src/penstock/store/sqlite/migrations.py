@@ -8,8 +8,10 @@ from penstock.store.sqlite.connection import Connections
 from penstock.store.statements import load_migrations
 
 
-def migrate(connections: Connections, name: str) -> None:
-    """Set up an empty store; leave one that is up to date as it is.
+def migrate(connections: Connections, name: str, *, upgrade: bool = False) -> None:
+    """Set up an empty store; leave one that is up to date as it is; bring an older one up to date to `upgrade` it.
+
+    All of it happens in one transaction, so a store is never between two versions.
 
     Raises:
         StoreVersionError: the store was written by a newer version, or by an older one and needs an upgrade.
@@ -20,24 +22,25 @@ def migrate(connections: Connections, name: str) -> None:
             return
     with connections.transaction() as connection:
         present = _version(connection)
-        _refuse_other_versions(name, present, migrations[-1][0])
+        _refuse_other_versions(name, present, migrations[-1][0], upgrade=upgrade)
         if present == 0:
             connection.execute(
                 "CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL,"
                 " applied_at TEXT NOT NULL DEFAULT current_timestamp)"
             )
-            for version, title, script in migrations:
+        for version, title, script in migrations:
+            if version > present:
                 for statement in split_statements(script):
                     connection.execute(statement)
                 connection.execute("INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (version, title))
 
 
-def _refuse_other_versions(name: str, present: int, newest: int) -> None:
+def _refuse_other_versions(name: str, present: int, newest: int, *, upgrade: bool) -> None:
     if present > newest:
         raise StoreVersionError(
             f"{name} has schema {present}, this Penstock knows {newest}: upgrade Penstock, or choose another --store"
         )
-    if 0 < present < newest:
+    if 0 < present < newest and not upgrade:
         raise StoreVersionError(f"{name} has schema {present}, this Penstock needs {newest}: penstock store upgrade")
 
 

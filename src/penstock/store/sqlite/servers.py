@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,13 +10,16 @@ from uuid import UUID
 
 from penstock import clock
 from penstock.clock import from_micros, to_micros
-from penstock.states import State
-from penstock.store.protocol import Topic
+from penstock.states import State, SubState
+from penstock.store.protocol import Store, Topic
 from penstock.store.rows import ServerRow
 from penstock.store.sqlite.connection import Connections
 from penstock.store.sqlite.convert import stored
+from penstock.store.sqlite.hooks import SqliteHooks
 from penstock.store.sqlite.jobs import SQL, SqliteJobs
+from penstock.store.sqlite.slices import SqliteSlices
 from penstock.store.sqlite.wakeups import FileWakeups, MemoryWakeups
+from penstock.store.uploads import failure_of_upload
 
 SPARE_PAGES = 16_384
 """Free pages that stay in the file for the next job: 256 MB. Giving pages back costs as much as writing them."""
@@ -38,10 +40,26 @@ class SqliteServers:
         with self.connections.transaction() as connection:
             connection.execute(SQL["register_server"], {name: stored(value) for name, value in row._asdict().items()})
 
-    def beat(self, name: str, state: str) -> bool:
-        """Raise a server's heartbeat counter."""
+    def beat(self, name: str, state: str, *, kinds: str = "{}", holding: int = 0) -> bool:
+        """Raise a server's heartbeat counter, and note how it is."""
         with self.connections.transaction() as connection:
-            return connection.execute(SQL["beat"], (state, name)).rowcount > 0
+            return connection.execute(SQL["beat"], (state, kinds, holding, name)).rowcount > 0
+
+    def ask_server(self, name: str, command: str) -> bool:
+        """Leave a command for a server and wake it."""
+        with self.connections.transaction(Topic.WORK) as connection:
+            return connection.execute(SQL["ask_server"], (command, name)).rowcount > 0
+
+    def command_of(self, name: str) -> str | None:
+        """Return the command that was left for a server."""
+        with self.connections.reading() as connection:
+            row = connection.execute(SQL["command_of"], (name,)).fetchone()
+        return row[0] if row else None
+
+    def answer_command(self, name: str, command: str, answer: str) -> None:
+        """Note what a server says to a command, which is done with."""
+        with self.connections.transaction() as connection:
+            connection.execute(SQL["answer_command"], (answer, name, command))
 
     def servers(self) -> list[ServerRow]:
         """Return all registered servers, oldest first."""
@@ -62,7 +80,7 @@ class SqliteServers:
             return name in MemoryPresence.names
         return _is_locked(_lock_path(self.wakeups.folder.path, name))
 
-    def drop_abandoned(self) -> int:
+    def drop_abandoned(self, *, whole: Store | None = None) -> int:
         """Remove drafts of processes that are gone, and fail jobs whose upload broke off."""
         touched = 0
         with self.connections.reading() as connection:
@@ -71,14 +89,22 @@ class SqliteServers:
         for key, draft, uploader, created_at in drafts:
             if uploader is not None and (self.is_present(uploader) or (draft and created_at > recent)):
                 continue
-            touched += 1
             job_id = UUID(bytes=key)
             assert isinstance(self, SqliteJobs)
             if draft:
-                self.destroy_job(job_id)
+                (whole or self).destroy_job(job_id)
+                touched += 1
             else:
-                self._fail_broken_upload(job_id, uploader)
+                touched += self._end_broken_upload(job_id, uploader, whole)
+        self.release_abandoned_hooks()
         return touched
+
+    def release_abandoned_hooks(self) -> None:
+        """Let others take the hooks of processes that are gone."""
+        assert isinstance(self, SqliteHooks)
+        for name in self.hooks_servers():
+            if not self.is_present(name):
+                self.release_hooks(name)
 
     def listen(self, topic: Topic, callback: Callable[[], None]) -> Any:
         """Call `callback` whenever a transaction touched `topic`."""
@@ -91,20 +117,18 @@ class SqliteServers:
         if free > SPARE_PAGES:
             self.connections.run_script(f"PRAGMA incremental_vacuum({free - SPARE_PAGES})")
 
-    def _fail_broken_upload(self, job_id: UUID, uploader: str) -> None:
-        error = {
-            "class_name": "UploadInterrupted",
-            "message": f"the process that uploaded ({uploader}) ended before its upload did",
-            "backtrace": [],
-        }
-        changes = {
-            "state": State.FAILED,
-            "uploader": None,
-            "exception": json.dumps(error),
-            "completed_at": clock.now(),
-        }
+    def _end_broken_upload(self, job_id: UUID, uploader: str, whole: Store | None) -> bool:
+        """Drop what a dead process had uploaded, and fail the job where it still can; tells whether it did."""
         assert isinstance(self, SqliteJobs)
-        self.update_job(job_id, changes, expect={"uploader": uploader})
+        assert isinstance(self, SqliteSlices)
+        with self.connections.transaction():
+            row = self.job(job_id)
+            if row is None or row.uploader != uploader:
+                return False
+            if row.state is State.RUNNING and row.sub_state is SubState.BEFORE:
+                return False  # What `before_batch` uploads goes with its worker: the job is queued again.
+            (whole or self).drop_unfinished_upload(job_id)
+            return self.update_job(job_id, {**failure_of_upload(row), "uploader": None})
 
 
 class FilePresence:
