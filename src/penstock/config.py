@@ -4,7 +4,8 @@ in the `pyproject.toml` of the working directory: the first of these that has a 
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ class Settings:
     """Everything that can be set, with its default."""
 
     store: str = DEFAULT_STORE
-    """Where jobs live: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, or `sqlite://` (memory)."""
+    """Where jobs live: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, `sqlite://` (memory),
+    or `postgresql://host/database`."""
+    slices_store: str | None = None
+    """A second store, by its URL, for what is bulky: the records of batch jobs. None: they are in `store` too."""
     app: tuple[str, ...] = ()
     """Modules with job classes, as `module`, `module:function` or a folder. Empty: `./jobs` where it exists."""
     timezone: str = "UTC"
@@ -31,6 +35,30 @@ class Settings:
     """Bytes of the longest record that an upload accepts."""
     max_slice: int = 4 * MIB
     """Bytes at which a slice closes, however few records it has."""
+    max_document: int = 16 * MIB
+    """Bytes of the fields of one job, as they are stored."""
+    dead_after: int = 30
+    """Seconds without a heartbeat after which others take over what a server holds. The same on all servers of a
+    store: one that cannot store a heartbeat for two thirds of this stops."""
+    allowed_roots: tuple[str, ...] = ()
+    """Folders, as absolute paths or URLs, that files which an entry for a watched folder names must lie in. Empty:
+    there are none, and no folder is watched."""
+    allow_on_demand_code: bool = False
+    """Whether workers run the code that `OnDemand` jobs carry: whoever may make jobs may then run any code there."""
+    max_upload: int = 16 * 1024 * MIB
+    """Bytes of the largest file that the console and the API take, as it is sent."""
+    keyring: str | Callable[[], Any] | None = None
+    """The file that holds the keys for sealed fields, or a function that gives a `penstock.keyring.Keyring`."""
+    log_level: str | None = None
+    """`trace`, `debug`, `info`, `warning`, `error` or `critical`. None: `info` for a server, `warning` for a run."""
+    log_format: str = "text"
+    """`text`, or `json`: an object on each line."""
+    log_file: str | None = None
+    """A file that every process appends what it logs to."""
+    syslog: str | None = None
+    """Where syslog is: `/dev/log`, or `host:port` for UDP."""
+    log_handlers: tuple[str | Callable[[], Any], ...] = ()
+    """Functions, as `module:function`, that return a `logging.Handler` or a list of them; called in each process."""
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -39,6 +67,23 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _text(value: Any) -> str:
     return str(value)
+
+
+def _text_or_callable(value: Any) -> Any:
+    return value if value is None or callable(value) else str(value)
+
+
+def _zone(value: Any) -> str:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(str(value)).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("there is no such time zone; write one as Europe/Berlin") from None
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _choice(*choices: str) -> Callable[[Any], str]:
@@ -60,13 +105,51 @@ def _several(value: Any) -> tuple[str, ...]:
     return _words(value) if isinstance(value, str) else tuple(map(str, value))
 
 
+def _roots(value: Any) -> tuple[str, ...]:
+    roots = [part.strip() for part in value.split(",")] if isinstance(value, str) else map(str, value)
+    found = tuple(root for root in roots if root)
+    for root in found:
+        if not (root.startswith("/") or "://" in root):
+            raise ValueError(f"{root} is neither an absolute path nor a URL")
+    return found
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in ("true", "false", "1", "0"):
+        raise ValueError("must be true or false")
+    return str(value).lower() in ("true", "1")
+
+
+def _level(value: Any) -> str | None:
+    return None if value is None else _choice("trace", "debug", "info", "warning", "error", "critical")(value)
+
+
+def _several_or_callables(value: Any) -> tuple[Any, ...]:
+    values = (value,) if callable(value) else _words(value) if isinstance(value, str) else value
+    return tuple(_text_or_callable(value) for value in values)
+
+
 _CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "store": _text,
+    "slices_store": _text_or_none,
     "app": _several,
-    "timezone": _text,
+    "timezone": _zone,
     "durability": _choice("full", "normal"),
     "max_record": _positive,
     "max_slice": _positive,
+    "max_document": _positive,
+    "dead_after": _positive,
+    "allowed_roots": _roots,
+    "allow_on_demand_code": _truth,
+    "max_upload": _positive,
+    "keyring": _text_or_callable,
+    "log_level": _level,
+    "log_format": _choice("text", "json"),
+    "log_file": _text_or_none,
+    "syslog": _text_or_none,
+    "log_handlers": _several_or_callables,
 }
 
 
@@ -97,6 +180,17 @@ def configure(**values: Any) -> Settings:
     _configured.explicit |= {name: _convert(name, value, "configure()") for name, value in values.items()}
     _configured.settings = None
     return settings()
+
+
+@contextmanager
+def overridden(**values: Any) -> Iterator[Settings]:
+    """Set settings as `configure` does, for the length of a `with` block."""
+    before = dict(_configured.explicit)
+    try:
+        yield configure(**values)
+    finally:
+        _configured.explicit = before
+        _configured.settings = None
 
 
 def settings() -> Settings:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -36,12 +37,41 @@ class JobStarted(JobEvent):
 class JobCompleted(JobEvent):
     """A job is done."""
 
+    seconds: float = 0.0
+    """How long it ran."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobFailed(JobEvent):
     """A job failed."""
 
     error: str
+    seconds: float = 0.0
+    """How long it ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRetried(JobEvent):
+    """A job failed and will be tried again by itself."""
+
+    error: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobHeld(JobEvent):
+    """A throttle held a job back that was about to start."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobMoved(JobEvent):
+    """A job moved itself while it ran."""
+
+    move: str
+    source: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +134,15 @@ class WorkerDied(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerRecycled(Event):
+    """A worker process was replaced by a new one, as it was told to or the code had changed."""
+
+    worker: str
+    finished: int
+    """Pieces of work it had done."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerOutput(Event):
     """A line that user code wrote to standard output or standard error."""
 
@@ -131,6 +170,11 @@ def subscribed(event: type[Event], subscriber: Subscriber) -> Iterator[None]:
         yield
     finally:
         _subscribers.remove(entry)
+
+
+def are_wanted(event: type[Event]) -> bool:
+    """Tell whether anybody would be told of an event of this type: of very many, none is made for nobody."""
+    return any(issubclass(event, kind) for kind, _ in _subscribers)
 
 
 def publish(event: Event) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 MAX_MESSAGE = 10_000
 MAX_FRAMES = 50
+SEALED_MESSAGE = "$sealed:"
+"""How the message of a failure begins that is sealed, because a field of its job is."""
 
 _OURS = str(Path(__file__).parent.parent)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failure:
     """An exception as data."""
 
@@ -28,6 +30,8 @@ class Failure:
     @property
     def summary(self) -> str:
         """The class and the message in one line."""
+        if self.message.startswith(SEALED_MESSAGE):
+            return f"{self.class_name}: (sealed)"
         first_line = self.message.partition("\n")[0]
         return f"{self.class_name}: {first_line}" if first_line else self.class_name
 
@@ -53,6 +57,19 @@ def describe(error: BaseException, *, worker_name: str | None = None, record_num
         worker_name=worker_name,
         record_number=record_number,
     )
+
+
+def let_go(error: BaseException | None) -> None:
+    """Take its traceback off an exception that was described, and off those it came from.
+
+    A frame holds what its code did, perhaps gigabytes; and one of ours holds the exception, so that the two would keep
+    each other until the next full garbage collection.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _class_name(cls: type) -> str:

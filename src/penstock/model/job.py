@@ -1,155 +1,56 @@
 """`Job`: one piece of work, as its class declares it and a store keeps it."""
 
-import json
-import threading
-from collections.abc import Iterable, Mapping
-from contextlib import closing
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PrivateAttr
+from msgspec.structs import asdict, replace
+from pydantic import PrivateAttr
 
 from penstock import clock
-from penstock.errors import JobNotFound, WaitTimeout
-from penstock.ids import new_id
-from penstock.model.failure import Failure, describe, parse_failure
-from penstock.model.fields import field, has_fact
+from penstock.errors import DuplicateJob, JobNotFound
+from penstock.model import storing
+from penstock.model.attempt import Attempt, attempt, run_hooks
+from penstock.model.failure import Failure
 from penstock.model.kinds import find_class
-from penstock.model.metaclass import JobMeta
-from penstock.model.moves import move_job, standing_of
+from penstock.model.moves import move_stored, standing_of
 from penstock.model.querying import QueryOfClass
-from penstock.states import ENDED, Move, State, SubState, changes, find_transition, transition
-from penstock.store import Store, Topic, current_store
+from penstock.model.record import COLUMN_FIELDS, JobRecord, read_record
+from penstock.model.schemas import UNCHANGED
+from penstock.model.waiting import wait_for_end
+from penstock.records import encode_value
+from penstock.states import Move, State, changes, find_transition, transition
+from penstock.store import Store, current_store
 from penstock.store.rows import JobRow
 
-COLUMN_FIELDS = ("priority", "run_at", "expires_at", "destroy_on_complete", "percent_complete")
-"""Fields of the model that are columns of their own; the others are in the job's document."""
+__all__ = ["COLUMN_FIELDS", "Job", "load_as", "load_job"]
 
-WAIT_CHECK_SECONDS = 1.0
-"""How often `wait` looks by itself, in case a wake-up was lost."""
+_UNCHANGING = frozenset({str, int, float, bool, bytes, type(None), Decimal, UUID, datetime, date, time, timedelta})
+_PERFORM_HOOKS = frozenset({"before_perform", "around_perform", "after_perform"})
 
 
-class Job(BaseModel, metaclass=JobMeta, abstract=True):
+class Job(JobRecord, abstract=True):
     """One piece of work: subclass it, annotate its fields, write `perform`.
 
     An inherited field's default is overridden by a plain assignment in the class body: `priority = 30`.
     """
 
-    model_config = ConfigDict(
-        extra="forbid",
-        validate_assignment=True,
-        validate_default=True,
-        ser_json_bytes="base64",
-        val_json_bytes="base64",
-        ser_json_inf_nan="constants",
-    )
-
-    kind: ClassVar[str]
-    """The name under which jobs of the class are stored."""
-    abstract: ClassVar[bool]
-    """True for a class that is only a base for others."""
-    hooks: ClassVar[Mapping[str, tuple[str, ...]]]
-    """Names of methods for each moment of `penstock.hooks`."""
-    batch: ClassVar[bool] = False
-    """True for batch jobs."""
-    pausable: ClassVar[bool] = False
-    """True when a running regular job may be paused: its attempt ends, and `resume` runs it afresh."""
     everything: ClassVar[bool] = True
     """Only in the body of `Job` and `BatchJob`: their own `query` means jobs of all kinds, imported or not."""
     query: ClassVar[QueryOfClass] = QueryOfClass()
     """The stored jobs of this class and its subclasses."""
 
-    description: str | None = field(None, user_editable=True, copy_on_restart=True, description="Free text for people.")
-    priority: int = field(
-        50,
-        ge=1,
-        le=100,
-        user_editable=True,
-        copy_on_restart=True,
-        description="1 is the most urgent, 100 the least.",
-    )
-    destroy_on_complete: bool = field(
-        True, copy_on_restart=True, description="Remove the job as soon as it is completed."
-    )
-    run_at: AwareDatetime | None = field(None, user_editable=True, description="Not to be started before.")
-    expires_at: AwareDatetime | None = field(
-        None, copy_on_restart=True, description="Destroyed instead of started when this has passed."
-    )
-    percent_complete: int = field(0, ge=0, le=100, description="Progress; a regular job may set it itself.")
-    collect_output: bool = field(False, copy_on_restart=True, description="Keep what `perform` returns.")
+    answers: ClassVar[bool] = False
+    """Whether somebody may wait for what `perform` returns: it is told also where the job is destroyed, goes on later,
+    or has aborted itself."""
+    kept_of_failures: ClassVar[tuple[str, ...]] = ()
+    """Fields that are stored when an attempt has failed although what else it changed cannot be."""
 
-    _row: JobRow | None = PrivateAttr(None)
-    _stored: bool = PrivateAttr(False)
-
-    # What the store says -------------------------------------------------------------------------
-
-    @property
-    def row(self) -> JobRow:
-        """The job as it was last read from or written to the store; for a new one, as it will be."""
-        if self._row is None:
-            self._row = JobRow(id=new_id(), kind=self.kind, batch=self.batch, created_at=clock.now())
-        return self._row
-
-    @property
-    def id(self) -> UUID:
-        """The job's id, given at birth: ids sort in the order of creation."""
-        return self.row.id
-
-    @property
-    def state(self) -> State:
-        """Where the job is in its life, as last read."""
-        return self.row.state
-
-    @property
-    def sub_state(self) -> SubState | None:
-        """Where a running batch job is; None for others."""
-        return self.row.sub_state
-
-    @property
-    def created_at(self) -> datetime:
-        """When the job was made."""
-        return self.row.created_at
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When it was started the last time; None before."""
-        return self.row.started_at
-
-    @property
-    def completed_at(self) -> datetime | None:
-        """When it was completed, failed, paused or aborted; None while it is none of these."""
-        return self.row.completed_at
-
-    @property
-    def failure_count(self) -> int:
-        """How often it has failed."""
-        return self.row.failure_count
-
-    @property
-    def worker(self) -> str | None:
-        """The worker that runs it; None when none does."""
-        return self.row.worker
-
-    @property
-    def exception(self) -> Failure | None:
-        """How it failed; None unless it has."""
-        return parse_failure(self.row.exception)
-
-    @property
-    def result(self) -> Any:
-        """What `perform` returned; None unless the job is completed and its class says `collect_output`."""
-        if self.row.result is None:
-            return None
-        from penstock.records import decode_value
-
-        return decode_value(self.row.result)
-
-    @property
-    def scheduled_at(self) -> datetime:
-        """When the job was meant to start: `run_at`, else its creation."""
-        return self.run_at or self.created_at
+    _attempt: Attempt | None = PrivateAttr(None)
+    _is_here: bool = PrivateAttr(False)
 
     # Work ----------------------------------------------------------------------------------------
 
@@ -160,54 +61,213 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
     def perform_now(self) -> Any:
         """Run the job here and now, in memory, and return what `perform` returned.
 
-        Nothing is stored. What `perform` raises comes out, and the job is failed then.
+        All hooks but those of storing run. Nothing is stored and no throttle is asked. What `perform` or a hook
+        raises comes out, and the job is failed then, whatever it says about retries.
+
+        Raises:
+            pydantic.ValidationError: a field that was changed in place is not valid.
         """
+        self.check_fields()
+        with self.performed_here():
+            return self._perform_here()
+
+    def _perform_here(self) -> Any:
         self._move_in_memory(Move.START)
+        verdict = attempt(self, asks_throttles=False)
+        if verdict.error is not None:
+            self._move_in_memory(Move.FAIL, {"exception": verdict.failure.to_json() if verdict.failure else None})
+            run_hooks(self, "after_fail")
+            raise verdict.error
+        if self.state is State.RUNNING:
+            self._move_in_memory(Move.COMPLETE)
+        self.__dict__["percent_complete"] = self.row.percent_complete
+        run_hooks(self, f"after_{verdict.move}")
+        return verdict.value
+
+    def performing(self) -> Callable[[], Any]:
+        """Return what runs `perform` to its end, also where it is `async`."""
+        return self._perform_async if self.is_async else self.perform
+
+    def _perform_async(self) -> Any:
+        from penstock.model.event_loop import finish_within
+
+        return finish_within(self.perform(), self.timeout)
+
+    def snooze(self, seconds: float | timedelta | None = None, *, until: datetime | None = None) -> None:
+        """Have the job queued again, to run later: `return self.snooze(60)` from inside `perform`.
+
+        It is no failure and counts as none. What `perform` returns is dropped.
+
+        Args:
+            seconds: How long from now.
+            until: The moment instead, an aware datetime.
+
+        Raises:
+            InvalidMove: the job is not running.
+            TypeError: neither or both are given.
+        """
+        if (seconds is None) is (until is None):
+            raise TypeError("snooze() takes either seconds or until=")
+        pause = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds or 0)
+        self._move(Move.REQUEUE, {"run_at": until or clock.now() + pause})
+
+    # What plug-ins answer ------------------------------------------------------------------------
+
+    def plan_retry(self, error: BaseException) -> datetime | None:
+        """Return when to try again after `error`, or None to let the job fail. `Retry` answers this."""
+        del error
+        return None
+
+    def will_be_retried(self) -> bool:
+        """Tell whether a job that has failed is about to be tried again by itself. `Retry` answers this."""
+        return False
+
+    def closed_until(self) -> tuple[datetime, str] | None:
+        """Return until when the job may not start, with the reason, or None. `ProcessingWindow` answers this."""
+        return None
+
+    def slices_closed_until(self) -> tuple[datetime, str] | None:
+        """Return until when no slice of the job may begin, with the reason, or None. `ThrottleWindows` answers this."""
+        return None
+
+    @classmethod
+    def may_be_held_back(cls) -> bool:
+        """Tell whether a job of the class may have to wait although a server has claimed it."""
+        asked = any(not declared.slices for declared in cls.throttles)
+        return asked or cls.closed_until is not Job.closed_until
+
+    # An attempt ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def performed_here(self) -> Iterator[None]:
+        """Let what becomes of the job stay in memory, though it may be stored: `perform_now` runs it."""
+        self._is_here = True
         try:
-            result = self.perform()
-        except BaseException as error:
-            self._move_in_memory(Move.FAIL, {"exception": describe(error).to_json()})
-            raise
-        self._move_in_memory(Move.COMPLETE)
-        self.__dict__["percent_complete"] = 100
-        return result
+            yield
+        finally:
+            self._is_here = False
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what becomes of the job is stored: the store holds it, and it is not performed here."""
+        return self._stored and not self._is_here
+
+    def begin_attempt(self, *, stops: bool = False) -> Attempt:
+        """Note that this process runs the job now, so that its moves are noted rather than stored."""
+        private = self.__pydantic_private__
+        assert private is not None
+        # Not self._attempt: pydantic takes a microsecond for that.
+        private["_attempt"] = begun = Attempt(stops=stops)
+        return begun
+
+    def end_attempt(self) -> None:
+        """Note that it no longer does."""
+        private = self.__pydantic_private__
+        assert private is not None
+        private["_attempt"] = None
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the attempt under way has decided what becomes of the job."""
+        return self._attempt is not None and self._attempt.move is not None
+
+    def forget_moves(self) -> None:
+        """Stand as before the moves of the attempt under way: it has raised, so they do not take effect."""
+        if self._attempt is not None and self._attempt.row is not None:
+            self._row, self._attempt.row = self._attempt.row, None
+            self._attempt.move = self._attempt.at = self._attempt.failure = None
+
+    @property
+    def is_in_attempt(self) -> bool:
+        """Whether this copy is the one that is being run, and its code is asking."""
+        return self._attempt is not None
+
+    @property
+    def has_perform_hooks(self) -> bool:
+        """Whether anything runs before, around or after `perform`."""
+        return not _PERFORM_HOOKS.isdisjoint(self.hooks)
 
     # Storing -------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, **values: Any) -> Self:
-        """Make a job, validated, saved and queued."""
+    def create(cls, *, connection: Any = None, **values: Any) -> Self:
+        """Make a job, validated, saved and queued.
+
+        Args:
+            connection: A connection of the caller's, in whose transaction the job is stored; see `save`.
+            values: The fields.
+
+        Raises:
+            pydantic.ValidationError: a value does not fit; the field is named.
+            DuplicateJob: a job with its unique key is queued, running or paused.
+            WrongConnection: the connection cannot be used for it.
+        """
         job = cls(**values)
-        job.save()
+        job.save(connection=connection)
         return job
 
     @classmethod
-    def create_many(cls, jobs: Iterable[Self | Mapping[str, Any]]) -> list[Self]:
-        """Make and save many jobs in one transaction: all or none."""
+    def create_many(cls, jobs: Iterable[Self | Mapping[str, Any]], *, connection: Any = None) -> list[Self]:
+        """Make and save many jobs in one transaction, with `connection` that of the caller: all or none."""
         made = [job if isinstance(job, cls) else cls(**job) for job in jobs]  # type: ignore[arg-type]
-        current_store().insert_jobs([job._new_row() for job in made])
-        for job in made:
-            job._stored = True
+        store = current_store()
+        with storing.joined(store, connection):
+            storing.save_new(store, made, indexes=connection is None)
         return made
 
-    def save(self) -> Self:
-        """Store the job: a new one is queued; of a stored one, only the fields this copy changed are written."""
+    @classmethod
+    def ensure(cls, *, connection: Any = None, **values: Any) -> Self:
+        """Return the job of this class with these values that is queued, running or paused; create it where none is.
+
+        For schedules: safe on every start and every deploy. What somebody changed on the present one stays. With a
+        `connection` others who ensure jobs of the class wait for the end of its transaction.
+        """
         store = current_store()
-        if self._stored and self.row.draft:
-            self._publish(store)
-        elif self._stored:
-            self._write_changes(store)
-        else:
-            store.insert_jobs([self._new_row()])
-            self._stored = True
+        wanted = cls(**values)
+        with storing.joined(store, connection), store.transaction():
+            store.take_turns(f"ensure {cls.kind}")
+            present = next((job for job in cls._waiting() if all(_same(job, wanted, name) for name in values)), None)
+            if present is not None:
+                return present
+            try:
+                return wanted.save()
+            except DuplicateJob:
+                row = storing.holder_of(store, wanted.unique_key() or "")
+                if row is None or row.kind != cls.kind:
+                    raise
+                return load_as(cls, row)  # type: ignore[return-value]
+
+    def save(self, *, connection: Any = None) -> Self:
+        """Store the job: a new one is queued; of a stored one, only the fields this copy changed are written.
+
+        Args:
+            connection: A connection of the caller's to the store's database: of sqlite3, psycopg, SQLAlchemy or Django,
+                or a session of SQLAlchemy. The job is stored if and only if its transaction is committed, which is left
+                to the caller. All hooks run before that. After a rollback this copy is of no use any more.
+
+        Raises:
+            WrongConnection: the connection is none of these, leads to another database, or commits by itself and has no
+                transaction open.
+            pydantic.ValidationError: a field is not valid; nothing is stored.
+            DuplicateJob: a job with its unique key is queued, running or paused.
+            UnstorableValue: the fields are larger than `max_document`.
+            JobNotFound: a stored job was destroyed meanwhile.
+        """
+        store = current_store()
+        with storing.joined(store, connection):
+            if self._stored:
+                storing.save_changes(store, self)
+            else:
+                storing.save_new(store, [self], indexes=connection is None)
         return self
 
-    def update(self, **values: Any) -> Self:
+    def update(self, *, connection: Any = None, **values: Any) -> Self:
         """Set fields, all checked before the first is set, and save."""
-        checked = type(self).model_validate({**self._values(), **values})
+        unchanged = type(self).model_fields.keys() - values.keys()
+        checked = type(self).model_validate({**self._values(), **values}, context={UNCHANGED: unchanged})
         for name in values:
             self.__dict__[name] = getattr(checked, name)
-        return self.save()
+        return self.save(connection=connection)
 
     def delete(self) -> None:
         """Remove the job, with slices and outputs, without running hooks."""
@@ -216,7 +276,7 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
 
     def destroy(self) -> None:
         """Remove the job, with slices and outputs."""
-        self.delete()
+        storing.destroy(current_store(), self)
 
     def reload(self) -> Self:
         """Read the job again; changes of this copy that were not saved are lost.
@@ -227,15 +287,13 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
             JobNotFound: it is gone, and was not to be destroyed on completion.
         """
         row = current_store().job(self.id)
-        if row is None:
+        if row is None or (row.draft and row.uploader is None):  # Gone, or on its way out.
             if not (self._stored and self.destroy_on_complete):
                 raise JobNotFound(f"there is no job {self.id}")
             self.row.state, self.row.sub_state = State.COMPLETED, None
             self.__dict__["percent_complete"] = 100
             return self
-        fresh = load_job(row)
-        self.__dict__.update(fresh.__dict__)
-        self._row, self._stored = row, True
+        self.take_row(row)
         return self
 
     def wait(self, timeout: float | None = None) -> Self:
@@ -248,15 +306,7 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
             WaitTimeout: it has not ended in time.
             JobNotFound: somebody destroyed it.
         """
-        deadline = None if timeout is None else clock.monotonic() + timeout
-        ended = threading.Event()
-        with closing(current_store().listen(Topic.ENDED, ended.set)):
-            while self.reload().state not in ENDED:
-                left = WAIT_CHECK_SECONDS if deadline is None else deadline - clock.monotonic()
-                if left <= 0:
-                    raise WaitTimeout(f"job {self.id} is still {self.state} after {timeout:g} s")
-                ended.wait(min(left, WAIT_CHECK_SECONDS))
-                ended.clear()
+        wait_for_end(self, timeout)
         return self
 
     # Moves ---------------------------------------------------------------------------------------
@@ -283,77 +333,81 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
 
     def fail(self, message: str = "") -> Self:
         """Fail the job with a message."""
-        return self._move(Move.FAIL, {"exception": Failure("penstock.JobFailed", message).to_json()})
+        failure = self.sealed_fields.seal_failure(self.id, Failure("penstock.JobFailed", message))
+        return self._move(Move.FAIL, {"exception": failure.to_json()})
+
+    def complete(self) -> Self:
+        """Complete a running job: what is left of it is not done."""
+        return self._move(Move.COMPLETE)
 
     def run_now(self) -> Self:
-        """Let a scheduled job start at once. Does nothing where `run_at` is not set."""
+        """Let a job that is scheduled, or held until a moment to come, start at once; others are left as they are."""
+        if self.row.held_until is not None and self.is_stored:
+            current_store().update_job(self.id, {"held_until": None})
+            self.row.held_until = None
         return self if self.run_at is None else self.update(run_at=None)
 
     def _move(self, move: Move, given: Mapping[str, Any] | None = None) -> Self:
-        if not self._stored:
-            self._move_in_memory(move, given)
+        if self.is_kept and self._attempt is None:
+            move_stored(current_store(), self, move, given)
             return self
-        self._row = move_job(current_store(), self.id, move, given)
+        chosen = transition(move, standing_of(self.row))
+        run_hooks(self, f"before_{move}")
+        if self._attempt is not None and self._attempt.row is None:
+            self._attempt.row = replace(self.row)
+        self._change_row(changes(chosen, asdict(self.row), now=clock.now(), given=given))
+        if self._attempt is None:
+            run_hooks(self, f"after_{move}")
+        else:
+            self._attempt.note(move, given or {})
         return self
 
     def _move_in_memory(self, move: Move, given: Mapping[str, Any] | None = None) -> None:
-        row = self.row
-        for name, value in changes(
-            transition(move, standing_of(row)), asdict(row), now=clock.now(), given=given
-        ).items():
-            setattr(row, name, value)
+        chosen = transition(move, standing_of(self.row))
+        self._change_row(changes(chosen, asdict(self.row), now=clock.now(), given=given))
 
-    # Rows ----------------------------------------------------------------------------------------
+    def _change_row(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self.row, name, value)
 
-    @classmethod
-    def editable_fields(cls) -> list[str]:
-        """Return the names of the fields that a person may change on a stored job."""
-        return [name for name, info in cls.model_fields.items() if has_fact(info, "user_editable")]
+    # For those who store, upload and perform jobs ------------------------------------------------
 
-    def document(self) -> str:
-        """Return the fields that are not columns, as JSON."""
-        return self.model_dump_json(exclude=set(COLUMN_FIELDS))
+    def check_fields(self) -> None:
+        """Check all fields, those that were changed in place too, and convert them as when they are set.
 
-    def changed_values(self) -> dict[str, Any]:
-        """Return what this copy changed since it was read: columns, and `fields` with part of the document."""
-        columns = {
-            name: getattr(self, name) for name in COLUMN_FIELDS if getattr(self, name) != getattr(self.row, name)
-        }
-        document = self.document()
-        if document == self.row.fields:
-            return columns
-        before, now = json.loads(self.row.fields), json.loads(document)
-        changed = {name: value for name, value in now.items() if name not in before or before[name] != value}
-        return {**columns, "fields": changed} if changed else columns
+        Raises:
+            pydantic.ValidationError: one is not valid.
+        """
+        # What cannot be changed in place was checked when it was set.
+        if not _UNCHANGING.issuperset(map(type, self.__dict__.values())):
+            context = {UNCHANGED: type(self).model_fields.keys()}
+            self.__dict__.update(type(self).model_validate(self._values(), context=context).__dict__)
 
-    def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in type(self).model_fields}
+    def check_storable(self, value: Any) -> None:
+        """Check that what `perform` returned and left in the fields can be stored, while what is around it can undo it.
 
-    def _new_row(self) -> JobRow:
+        Raises:
+            UnstorableValue: it cannot.
+        """
+        if self.batch or not self.is_kept or "around_perform" not in self.hooks:
+            return
+        self.stored_document()
+        if self.collect_output and value is not None:
+            encode_value(value)
+
+    def note_stored(self) -> None:
+        """Note that the store has the job now."""
+        self._stored = True
+
+    def note_written(self) -> None:
+        """Note that the store has what this copy has."""
+        self.row.draft, self.row.uploader = False, None
         self._take_over_values()
-        return self.row
-
-    def _take_over_values(self) -> None:
-        row = self.row
-        for name in COLUMN_FIELDS:
-            setattr(row, name, getattr(self, name))
-        row.fields = self.document()
-
-    def _write_changes(self, store: Store) -> None:
-        changed = self.changed_values()
-        if changed and not store.update_job(self.id, changed):
-            raise JobNotFound(f"job {self.id} was destroyed meanwhile; its changes are not stored")
-        self._take_over_values()
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether the store holds the job, as a draft at least."""
-        return self._stored
 
     def store_draft(self, store: Store, uploader: str) -> None:
         """Store the job out of sight, for an upload that is not finished."""
         self.row.draft, self.row.uploader = True, uploader
-        store.insert_jobs([self._new_row()])
+        store.insert_jobs([storing.prepare_new(self)])
         self._stored = True
 
     def drop_draft(self, store: Store) -> None:
@@ -366,13 +420,9 @@ class Job(BaseModel, metaclass=JobMeta, abstract=True):
         self._row = JobRow(id=self.id, kind=self.kind, batch=self.batch, created_at=self.created_at)
         self._stored = False
 
-    def _publish(self, store: Store) -> None:
-        """Bring a draft into sight."""
-        changed = {**self.changed_values(), "draft": False, "uploader": None}
-        if not store.update_job(self.id, changed):
-            raise JobNotFound(f"the draft of job {self.id} was dropped; upload again")
-        self.row.draft, self.row.uploader = False, None
-        self._take_over_values()
+    @classmethod
+    def _waiting(cls) -> "Iterable[Self]":
+        return cls.query.of_this_kind_only().in_states(*storing.UNIQUE_STATES)
 
 
 def load_job(row: JobRow) -> Job:
@@ -387,7 +437,11 @@ def load_job(row: JobRow) -> Job:
 
 def load_as(cls: type[Job], row: JobRow) -> Job:
     """Return the job of a stored row as an instance of `cls`."""
-    job = cls.model_validate_json(row.fields, extra="ignore")
-    job.__dict__.update({name: getattr(row, name) for name in COLUMN_FIELDS})
-    job._row, job._stored = row, True
+    job = read_record(cls, row)
+    assert isinstance(job, Job)
+    run_hooks(job, "after_init")
     return job
+
+
+def _same(job: Job, wanted: Job, name: str) -> bool:
+    return bool(getattr(job, name) == getattr(wanted, name))

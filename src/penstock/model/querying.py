@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
 
-from penstock.errors import InvalidMove, InvalidQuery, JobNotFound
+from penstock import clock
+from penstock.errors import DuplicateJob, InvalidMove, InvalidQuery, JobNotFound
+from penstock.model.comparing import comparable, is_decimal
 from penstock.model.kinds import known_kinds
 from penstock.model.moves import move_job
 from penstock.query import COLUMNS, Filter, Query
@@ -28,6 +29,11 @@ class JobQuery(Generic[J]):
         self._cls = cls
         self._query = query
 
+    @property
+    def asked(self) -> Query:
+        """What is asked, as a value that a store understands."""
+        return self._query
+
     def where(self, **conditions: Any) -> "JobQuery[J]":
         """Narrow by conditions such as `username="ada"` or `priority__lt=50`; see `penstock.query.OPERATORS`."""
         for text in conditions:
@@ -37,6 +43,21 @@ class JobQuery(Generic[J]):
     def in_states(self, *states: State | str) -> "JobQuery[J]":
         """Narrow to jobs in one of these states."""
         return self._with(self._query.in_states(*map(State, states)))
+
+    def of_this_kind_only(self) -> "JobQuery[J]":
+        """Leave subclasses out."""
+        kinds = tuple(kind for kind, found in known_kinds().items() if found is self._cls)
+        return self._with(replace(self._query, kinds=(self._cls.kind, *kinds)))
+
+    @property
+    def scheduled(self) -> "JobQuery[J]":
+        """Those queued for a later time."""
+        return self.queued.where(run_at__gt=clock.now())
+
+    @property
+    def queued_now(self) -> "JobQuery[J]":
+        """Those queued and due."""
+        return self._with(replace(self.queued._query, due_by=clock.now()))
 
     @property
     def queued(self) -> "JobQuery[J]":
@@ -72,6 +93,21 @@ class JobQuery(Generic[J]):
         """Turn the order round: oldest first is the usual one."""
         return self._with(replace(self._query, newest_first=True))
 
+    def order_by(self, *names: str) -> "JobQuery[J]":
+        """Order by fields, `-priority` for descending; ties by age. What is not set comes first, or last descending.
+
+        Raises:
+            InvalidQuery: the class has no such field, or it is encrypted.
+        """
+        for name in names:
+            self._refuse_unknown(name.removeprefix("-"))
+        decimals = frozenset(name for name in names if is_decimal(self._cls, name.removeprefix("-")))
+        return self._with(replace(self._query, order=names, decimals=decimals))
+
+    def iterate(self) -> Iterator[J]:
+        """Read the jobs, a page at a time, as iterating the query does."""
+        return iter(self)
+
     def limit(self, count: int) -> "JobQuery[J]":
         """Read at most `count` jobs."""
         return self._with(replace(self._query, limit=count))
@@ -89,8 +125,8 @@ class JobQuery(Generic[J]):
 
     def last(self) -> J | None:
         """Return the last job, or None."""
-        turned = replace(self._query, newest_first=not self._query.newest_first)
-        return self._with(turned).first()
+        order = tuple(name[1:] if name.startswith("-") else f"-{name}" for name in self._query.order)
+        return self._with(replace(self._query, newest_first=not self._query.newest_first, order=order)).first()
 
     def count(self) -> int:
         """Return how many jobs there are; `limit` does not count."""
@@ -122,7 +158,18 @@ class JobQuery(Generic[J]):
 
     def destroy(self) -> int:
         """Remove every job; returns how many."""
-        return self._each(lambda store, row: store.destroy_job(row.id))
+        return self._each(destroy_job)
+
+    def update(self, **values: Any) -> int:
+        """Set fields of every job, each with its hooks and checks; returns how many.
+
+        Raises:
+            pydantic.ValidationError: a value does not fit a job; those before it are changed.
+            UnknownKind: the class of a job was not imported.
+        """
+        from penstock.model.job import load_job
+
+        return self._each(lambda _, row: load_job(row).update(**values))
 
     def _move_all(self, move: Move) -> int:
         return self._each(lambda store, row: move_job(store, row.id, move))
@@ -133,7 +180,7 @@ class JobQuery(Generic[J]):
         for row in store.find_jobs(self._query):
             try:
                 done += bool(act(store, row))
-            except (InvalidMove, JobNotFound):
+            except (InvalidMove, JobNotFound, DuplicateJob):
                 continue  # It moved on between being read and being reached: not one of those asked for any more.
         return done
 
@@ -141,24 +188,39 @@ class JobQuery(Generic[J]):
         return JobQuery(self._cls, query)
 
     def _refuse_unknown(self, name: str) -> None:
+        if name in self._cls.sealed_fields.names:
+            raise InvalidQuery(f"{self._cls.__name__}.{name} is encrypted: the store cannot compare it")
         if name not in COLUMNS and name not in self._cls.model_fields:
             known = ", ".join(sorted(COLUMNS | set(self._cls.model_fields)))
             raise InvalidQuery(f"{self._cls.__name__} has no field {name!r}; known: {known}")
 
     def _stored_value(self, name: str, value: Any) -> Any:
+        if name not in COLUMNS:
+            return comparable(self._cls, name, value)
         info = self._cls.model_fields.get(name)
         annotation: Any = info.annotation if info else get_type_hints(JobRow)[name]
         try:
-            checked = TypeAdapter(annotation).validate_python(value)
+            return TypeAdapter(annotation).validate_python(value)
         except ValidationError as error:
             raise InvalidQuery(f"where({name}=…): {value!r}: {error.errors()[0]['msg']}") from None
-        if name in COLUMNS:
-            return checked
-        # As the document holds it: a date as text, an enum as its value.
-        plain = to_jsonable_python(checked)
-        if isinstance(plain, list | dict):
-            raise InvalidQuery(f"where({name}=…): lists and dicts cannot be compared")
-        return plain
+
+
+def destroy_job(store: Store, row: JobRow, *, along: Callable[[], object] = lambda: None) -> bool:
+    """Remove a stored job, with the hooks of its class where that was imported; False when it is gone already.
+
+    `along` is called in the transaction that puts it out of sight.
+    """
+    from penstock.model.job import load_job
+    from penstock.model.storing import destroy, remove
+
+    cls = known_kinds().get(row.kind)
+    if cls is None or _DESTROY_HOOKS.isdisjoint(cls.hooks):
+        return remove(store, row.id, along)
+    destroy(store, load_job(row), along=along)
+    return True
+
+
+_DESTROY_HOOKS = frozenset({"before_destroy", "after_destroy"})
 
 
 class QueryOfClass:

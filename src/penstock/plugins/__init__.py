@@ -1,0 +1,1 @@
+"""Plugins: what a job can do besides its work, one ability in a file."""
