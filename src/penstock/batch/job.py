@@ -1,67 +1,43 @@
 """`BatchJob`: a job whose input is many records."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast, overload
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self, cast, overload
 
 from pydantic import PrivateAttr
 
-from penstock.batch.categories import InputCategory, OutputCategories, OutputCategory
-from penstock.model.fields import field
+from penstock.batch.positions import Position
+from penstock.batch.record import BatchRecord
+from penstock.batch.statistics import Counted, nested
 from penstock.model.job import Job
 from penstock.model.metaclass import JobMeta
-from penstock.store.protocol import Store
+from penstock.model.storing import joined
+from penstock.store import current_store
 
 if TYPE_CHECKING:
     from penstock.batch.download import Output
+    from penstock.batch.repair import FailedRecord
+    from penstock.batch.shape import Shape
     from penstock.batch.upload import RecordWriter
+    from penstock.streams import SchemeOptions, StreamOptions, Streams
 
 Source = str | PathLike[str] | IO[bytes] | IO[str] | Iterable[Any]
 """Where records come from: a path, an open file, or any iterable of storable values."""
 
 
-class Position(NamedTuple):
-    """Where `perform` is: the record it was called with follows those that have results."""
-
-    first_record: int
-    results: list[Any]
-
-    @property
-    def record_number(self) -> int:
-        """The number in the job of the record being performed, from 1."""
-        return self.first_record + len(self.results)
-
-
-class BatchJob(Job, abstract=True):
+class BatchJob(BatchRecord, abstract=True):
     """A job whose input is many records: `perform(record)` is called for each of them.
 
     Records are stored, claimed and finished in slices. Results come out in the order of the input.
     """
 
-    batch: ClassVar[bool] = True
     everything: ClassVar[bool] = True
 
-    slice_size: int = field(
-        100,
-        ge=1,
-        le=1_000_000,
-        copy_on_restart=True,
-        description="Records that are claimed and finished as one.",
-    )
-    input_category: InputCategory = field(default_factory=InputCategory, description="The input.")
-    output_categories: OutputCategories = field(
-        default_factory=list,
-        copy_on_restart=True,
-        description="The outputs; results are dropped where there is none.",
-    )
-
+    _is_alone: bool = PrivateAttr(False)
     _position: Position | None = PrivateAttr(None)
-
-    @property
-    def record_count(self) -> int | None:
-        """Records uploaded, as last read; None before the first upload has ended."""
-        return self.row.record_count
+    _shape: "Shape | None" = PrivateAttr(None)
+    _counted: "Counted | None" = PrivateAttr(None)
 
     @property
     def record_number(self) -> int:
@@ -74,38 +50,96 @@ class BatchJob(Job, abstract=True):
         """Say where `perform` is."""
         self._position = position
 
-    def forget_unfinished_upload(self, store: Store, record_count: int) -> None:
-        """Drop what was uploaded beyond a number of records: it never came to count."""
-        store.drop_unfinished_upload(self.id)
-        self.row.record_count = record_count or None
-        self.input_category = self.input_category.up_to(record_count)
+    @property
+    def throttles_slices(self) -> bool:
+        """Whether anything is asked before a slice."""
+        return bool(self.throttles) or type(self).slices_closed_until is not Job.slices_closed_until
 
-    def watch_records(self, note: Callable[[int], None]) -> None:
-        """Tell `note` the number of each record before it is performed, to name the one that kills the process."""
+    @property
+    def is_alone(self) -> bool:
+        """Whether records are performed one by one, to find which of them kills the process."""
+        return self._is_alone
+
+    @property
+    def records_at_once(self) -> int:
+        """How many records of a slice may be under way at once."""
+        return 1 if self._is_alone else max(1, self.concurrency)
+
+    @property
+    def slice_shape(self) -> "Shape":
+        """How its slices are read and its results written, as it was when first asked."""
+        if self._shape is None:
+            from penstock.batch.shape import Shape
+
+            self._shape = Shape(self)
+        return self._shape
+
+    # Figures -------------------------------------------------------------------------------------
+
+    def add_statistic(self, key: str, number: int = 1) -> None:
+        """Add to one of the job's `statistics`; it counts when the record being performed has succeeded.
+
+        Dots in `key` nest: `errors.address`.
+        """
+        if self._counted is None:
+            self._counted = Counted()
+        self._counted.add(key, number, self._position)
+
+    def forget_counted(self, position: int) -> None:
+        """Drop what was counted for a record of the slice that is performed now."""
+        if self._counted is not None:
+            self._counted.forget(position)
+
+    def take_statistics(self, succeeded: int, *, through: bool) -> dict[str, int]:
+        """Return what was counted for the first records of the slice, as many as succeeded, and forget the rest.
+
+        What its hooks counted is with it where the slice is `through`.
+        """
+        counted, self._counted = self._counted, None
+        return {} if counted is None else counted.sum(succeeded, through=through)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """What `add_statistic` added up so far, over all slices that are stored; keys with dots are nested."""
+        return nested(current_store().statistics(self.id))
+
+    def watch_records(
+        self,
+        note: Callable[[int], None],
+        limit: "Callable[[], AbstractContextManager[None]]" = nullcontext,
+        *,
+        alone: bool = False,
+    ) -> None:
+        """Tell `note` the number of each record before it is performed, to name the one that kills the process.
+
+        Each is performed inside what `limit` gives, and `alone` where several could be at once. A second call takes
+        the place of the first.
+        """
+        self._is_alone = alone
+        self.__dict__.pop("perform", None)
         perform = self.perform
 
         def watched(record: Any) -> Any:
             note(self.record_number)
-            return perform(record)
+            with limit():
+                return perform(record)
 
-        self.__dict__["perform"] = watched
+        async def watched_alone(record: Any) -> Any:
+            # What takes too long is cancelled on the event loop.
+            note(self.record_number)
+            return await perform(record)
 
-    def collected_categories(self) -> list[OutputCategory]:
-        """Return the output categories that results go to; the first takes those that name none."""
-        return self.output_categories or ([OutputCategory()] if self.collect_output else [])
+        self.__dict__["perform"] = watched_alone if self.is_async else watched
+        self.__dict__.pop("perform_slice", None)
+        perform_slice = self.perform_slice
+        if perform_slice is not None:
 
-    def output_category(self, name: str | None = None) -> OutputCategory:
-        """Return an output category by name, or the first.
+            def watched_slice(records: Any) -> Any:
+                note(self.record_number)
+                with limit():
+                    return perform_slice(records)
 
-        Raises:
-            KeyError: the job has no such output.
-        """
-        categories = self.collected_categories()
-        for category in categories:
-            if name in (None, category.name):
-                return category
-        known = ", ".join(category.name for category in categories) or "none; set collect_output = True"
-        raise KeyError(f"{type(self).__name__} has no output category {name!r}; it has: {known}")
+            self.__dict__["perform_slice"] = watched_slice
 
     def perform(self, record: Any) -> Any:  # type: ignore[override]
         """Do the work for one record and return its result. Every subclass writes its own."""
@@ -118,7 +152,8 @@ class BatchJob(Job, abstract=True):
         """
         from penstock.batch.inline import perform_here
 
-        perform_here(self)
+        with self.performed_here():
+            perform_here(self)
         return self
 
     @overload
@@ -141,10 +176,14 @@ class BatchJob(Job, abstract=True):
         Raises:
             InputError: the input is missing, unreadable, broken or too large; file and line are named.
         """
-        from penstock.batch.upload import UploadOptions, upload_source, writing_records
+        from penstock.batch.sources import upload_source
+        from penstock.batch.upload import UploadOptions, writing_records
 
         chosen = UploadOptions(**options)
-        return writing_records(self, chosen) if source is None else upload_source(self, source, chosen)
+        if source is None:
+            return writing_records(self, chosen)
+        with joined(current_store(), chosen.connection):
+            return upload_source(self, source, chosen)
 
     def download(
         self,
@@ -152,14 +191,20 @@ class BatchJob(Job, abstract=True):
         category: str | None = None,
         *,
         partial: bool = False,
+        streams: "Streams | None" = None,
+        stream_options: "StreamOptions | None" = None,
+        scheme_options: "SchemeOptions | None" = None,
     ) -> int:
-        """Write an output, a line for each record, in input order.
+        """Write an output, a line for each record, in input order; rows as its format, or the file's name, asks for.
 
         Args:
             target: A path, written under a temporary name and renamed when whole, or an open binary file.
                 None takes the category's `file_name`.
             category: The output; None takes the first.
             partial: Write what there is of a job that is not completed, instead of refusing.
+            streams: The codecs of the file, outermost last. None: those that its name asks for.
+            stream_options: Options of the codecs, as `{"age": {"recipients": [...]}}`.
+            scheme_options: Options of the scheme of a URL, as credentials.
 
         Returns:
             The number of records written.
@@ -170,7 +215,59 @@ class BatchJob(Job, abstract=True):
         """
         from penstock.batch.download import download_output
 
-        return download_output(self, target, category, partial=partial)
+        options = {"streams": streams, "stream_options": stream_options, "scheme_options": scheme_options}
+        return download_output(self, target, category, partial=partial, options=options)
+
+    def each_failed_record(self) -> "Iterator[FailedRecord]":
+        """Yield the record at which each failed slice stopped, in input order."""
+        from penstock.batch.repair import each_failed_record
+
+        return each_failed_record(self)
+
+    def edit_record(self, record_number: int, record: Any) -> Self:
+        """Put another record in the place of one that a failed slice has not done; `retry` then performs it.
+
+        Raises:
+            InputError: no failed slice holds it, or it is done.
+            JobChanged: the slice was retried or edited meanwhile.
+        """
+        from penstock.batch.repair import edit_record
+
+        edit_record(self, record_number, lambda _: record)
+        return self
+
+    def reject_failed(self, record_number: int) -> Self:
+        """Reject the record at which a slice stopped: its slice goes on behind it, at once or when the job is retried.
+
+        Raises:
+            InputError: no failed slice stopped at it.
+            JobChanged: the slice was retried or edited meanwhile.
+        """
+        from penstock.batch.repair import reject_failed
+
+        reject_failed(self, record_number)
+        return self
+
+    def resubmit(self, source: "str | PathLike[str] | Mapping[int, Any]") -> int:
+        """Perform rejected records again, corrected; each result goes to its numbered place in the output.
+
+        A job that is completed or failed runs again for them. What is rejected once more is among the rejects again.
+
+        Args:
+            source: The file that `download(path, "rejects")` wrote, after its `record` column was corrected: csv, jsonl
+                or another format that its name tells. Rows that were taken out stay rejected. Or records by number.
+
+        Returns:
+            The number of records that come back.
+
+        Raises:
+            InputError: a record is not among those that are rejected now, or the file cannot be read.
+            InvalidMove: the job is aborted, or in its own hooks.
+        """
+        from penstock.batch.resubmit import corrected_in, resubmit_records
+
+        corrected = source if isinstance(source, Mapping) else corrected_in(source)
+        return resubmit_records(self, corrected)
 
     @property
     def output(self) -> "Output":

@@ -1,22 +1,22 @@
-"""Upload: records from a file, an iterable or a block into slices, all of them or none."""
+"""Upload: records into slices, all of them or none. Where they come from is told by `penstock.batch.sources`."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOBase
-from itertools import islice
-from typing import IO, Any, cast
+from typing import Any
 
-from penstock.batch.categories import MAIN
-from penstock.batch.job import BatchJob, Source
+from penstock import faults
+from penstock.batch.categories import MAIN, InputCategory, Lines, Uploaded
+from penstock.batch.job import BatchJob
+from penstock.batch.payloads import Payloads, place_of_input
 from penstock.config import settings
 from penstock.errors import InvalidMove, JobNotFound, RecordTooLarge, UnstorableValue
-from penstock.records import encode_records, encode_text, position_of_unstorable, size_of
-from penstock.states import FINAL, SubState
+from penstock.model.storing import joined
+from penstock.records import encode_records, position_of_unstorable, size_of
+from penstock.states import FINAL, State, SubState
 from penstock.store import Store, current_store, presence_name
-from penstock.store.rows import NewSlice
-from penstock.streams import cut_lines, open_reader
+from penstock.store.rows import JobRow, NewSlice
 
 STORE_AT_BYTES = 4 << 20
 """Slices are stored together in transactions of about this size, so that others get their turn."""
@@ -39,12 +39,27 @@ class UploadOptions:
     """The name under which records are named in messages. None: that of the file."""
     progress: Callable[[int], None] | None = None
     """Called now and then with the number of records stored so far."""
+    stream_options: Mapping[str, Mapping[str, Any]] | None = None
+    """Options of streams that the file's name asks for, as `{"zip": {"entry": "a.csv"}}`."""
+    scheme_options: Mapping[str, Any] | None = None
+    """Options of the scheme of a URL, as credentials and endpoints."""
+    on_first: Callable[[str], None] | None = None
+    """Called with the first line of a file, which is then no record; without a format that has a header."""
+    columns: Sequence[str] | None = None
+    """Of a query: which columns are uploaded. None: what the query selects, of models their primary key."""
+    map: Callable[[Any], Any] | None = None
+    """Makes the record to be stored of what the source gives."""
+    connection: Any = None
+    """A connection of the caller's, as `save` takes it: the records are stored if and only if its transaction is
+    committed. A new job is saved with the same one, in the same transaction."""
+    run_on: Any = None
+    """Where a query of SQLAlchemy is run: a connection or a session. None: on `connection`."""
 
 
 class RecordWriter:
     """Takes records one by one and stores them in slices."""
 
-    def __init__(self, upload: "_Upload") -> None:
+    def __init__(self, upload: "Upload") -> None:
         self._upload = upload
         self._records: list[Any] = []
         self._error: BaseException | None = None
@@ -76,34 +91,19 @@ class RecordWriter:
         self.flush()
 
 
-def upload_source(job: BatchJob, source: Source, options: UploadOptions) -> int:
-    """Store the records of a path, an open file or an iterable; returns how many."""
-    if isinstance(source, str | os.PathLike):
-        return _upload_stream(job, source, os.path.abspath(source), options)
-    if isinstance(source, TextIOBase):
-        with uploading(job, options, _name_of(source)) as upload:
-            _add_iterable(upload, (line.removesuffix("\n") for line in source))
-        return upload.added
-    if hasattr(source, "read"):
-        return _upload_stream(job, cast("IO[bytes]", source), _name_of(source), options)
-    with uploading(job, options, options.file_name) as upload:
-        _add_iterable(upload, cast("Iterable[Any]", source))
-    return upload.added
-
-
 @contextmanager
 def writing_records(job: BatchJob, options: UploadOptions) -> Iterator[RecordWriter]:
     """Yield a writer; what it was given is stored when the block ends, and dropped when it raises."""
-    with uploading(job, options, options.file_name) as upload:
+    with joined(current_store(), options.connection), uploading(job, options, options.file_name) as upload:
         writer = RecordWriter(upload)
         yield writer
         writer.finish()
 
 
 @contextmanager
-def uploading(job: BatchJob, options: UploadOptions, file_name: str | None) -> Iterator["_Upload"]:
+def uploading(job: BatchJob, options: UploadOptions, file_name: str | None) -> Iterator["Upload"]:
     """Make what is added in the block part of the job's input, or nothing of it."""
-    upload = _Upload(current_store(), job, options)
+    upload = Upload(current_store(), job, options)
     upload.begin()
     try:
         yield upload
@@ -113,78 +113,88 @@ def uploading(job: BatchJob, options: UploadOptions, file_name: str | None) -> I
         raise
 
 
-def _upload_stream(job: BatchJob, source: Any, name: str | None, options: UploadOptions) -> int:
-    shown = options.file_name or name or "the input"
-    # Opened before anything is stored: a missing file must leave no trace.
-    with (
-        open_reader(
-            source,
-            streams=options.streams,
-            encoding=options.encoding,
-            encoding_errors=options.encoding_errors,
-        ) as stream,
-        uploading(job, options, name) as upload,
-    ):
-        for lines in cut_lines(
-            stream,
-            name=shown,
-            records_per_slice=job.slice_size,
-            max_bytes=settings().max_slice,
-            max_record=settings().max_record,
-            delimiter=options.delimiter,
-            encoding_errors=options.encoding_errors,
-        ):
-            if lines.text is not None:
-                upload.add(lines.count, encode_text(lines.text))
-            else:
-                upload.add_records([str(line, "utf-8") for line in lines.lines or ()])
-    return upload.added
-
-
-def _add_iterable(upload: "_Upload", source: Iterable[Any]) -> None:
-    records = iter(source)
-    while run := list(islice(records, upload.job.slice_size)):
-        upload.add_records(run)
-
-
-def _name_of(source: Any) -> str | None:
-    name = getattr(source, "name", None)
-    return os.path.abspath(name) if isinstance(name, str) and os.path.exists(name) else None
-
-
-class _Upload:
+class Upload:
     """One upload under way."""
 
     def __init__(self, store: Store, job: BatchJob, options: UploadOptions) -> None:
         self.job = job
         self.added = 0
+        self.lines = Lines()
+        """Where in its file each record begins."""
         self._store = store
         self._options = options
         self._before = job.row.record_count or 0
+        self._is_first = not job.is_stored
+        self._is_before = False
+        """Whether it is `before_batch` that uploads."""
+        self._stored_input: Any = None
+        """The input as it was stored before."""
         self._slices: list[NewSlice] = []
         self._bytes = 0
+        self._payloads = Payloads(job.id)
+        self._wraps = job.payload_wrapping(job.input_category)
 
     def begin(self) -> None:
         """Show that an upload is going on: a draft for a new job, a mark on one that is stored.
 
         Raises:
-            InvalidMove: the job has ended.
+            InvalidMove: the job takes no more records, or is taking those of somebody else.
             JobNotFound: it was destroyed.
         """
         uploader = presence_name(self._store)
-        if self.job.is_stored:
-            row = self._store.job(self.job.id)
-            if row is not None and row.state in FINAL:
-                raise InvalidMove(f"job {row.id} is {row.state}: it takes no more records")
-            if not self._store.update_job(self.job.id, {"uploader": uploader}):
-                raise JobNotFound(f"there is no job {self.job.id}; it may have been completed and destroyed")
-            self.job.row.uploader = uploader
-        else:
+        if not self.job.is_stored:
             self.job.store_draft(self._store, uploader)
+            return
+        with self._store.transaction():
+            row = self._store.job(self.job.id)
+            if row is None:
+                raise JobNotFound(f"there is no job {self.job.id}; it may have been completed and destroyed")
+            self._refuse_where_nothing_is_taken(row, uploader)
+            self._store.update_job(row.id, {"uploader": uploader})
+        self._stored_input = json.loads(row.fields).get("input_category")
+        self.job.row.uploader = uploader
+        self._is_before = row.state is State.RUNNING and row.sub_state is SubState.BEFORE
+        # What `before_batch` has uploaded so far is only known here.
+        if not self._is_before or (row.record_count or 0) > self._before:
+            self._go_on_behind(row)
+
+    def _refuse_where_nothing_is_taken(self, row: JobRow, uploader: str) -> None:
+        if row.state in FINAL:
+            raise InvalidMove(f"job {row.id} is {row.state}: it takes no more records")
+        mine = self.job.row
+        if (
+            self.job.is_in_attempt
+            and mine.sub_state is SubState.BEFORE
+            and (row.state, row.attempt) != (mine.state, mine.attempt)
+        ):
+            raise InvalidMove(f"job {row.id} was moved on while its before_batch ran: what it uploads would not count")
+        if row.state is State.RUNNING and row.uploader != uploader and not self._may_take(row.sub_state):
+            raise InvalidMove(f"job {row.id} is in its {row.sub_state}_batch: it takes no records from elsewhere now")
+        if row.uploader not in (None, uploader) and self._store.is_present(row.uploader) is not False:
+            raise InvalidMove(f"job {row.id} is being uploaded by {row.uploader}; wait until that has ended")
+
+    def _may_take(self, sub_state: SubState | None) -> bool:
+        """Tell whether a running job takes records: from its `before_batch` alone as long as that runs."""
+        return sub_state is SubState.PROCESSING or (sub_state is SubState.BEFORE and self.job.is_in_attempt)
+
+    def _go_on_behind(self, row: JobRow) -> None:
+        """Begin after the records that the job has now, whatever it had when this copy was read."""
+        self._before = self.job.row.record_count = row.record_count or 0
+        stored = InputCategory.model_validate(json.loads(row.fields).get("input_category", {}))
+        self.job.input_category = self.job.input_category.model_copy(update={"uploads": stored.uploads})
+
+    def note_input(self) -> None:
+        """Store what is known of the input by now: who performs a slice, perhaps at once, needs its columns."""
+        dumped = self.job.input_category.model_dump(mode="json")
+        self._store.update_job(self.job.id, {"fields": {"input_category": dumped}})
+        self.job.note_field_written("input_category")
 
     def add(self, count: int, payload: bytes) -> None:
         """Add a slice of `count` records."""
-        self._slices.append(NewSlice(self._before + self.added + 1, count, payload))
+        first_record = self._before + self.added + 1
+        if self._wraps:
+            payload = self._payloads.wrap(payload, place_of_input(first_record), **self._wraps)
+        self._slices.append(NewSlice(first_record, count, payload))
         self.added += count
         self._bytes += len(payload)
         if self._bytes >= STORE_AT_BYTES:
@@ -208,12 +218,14 @@ class _Upload:
     def finish(self, file_name: str | None) -> None:
         """Store the rest, and the number of records: with it the upload counts."""
         self._flush()
+        faults.at("after_upload")
         row, count = self.job.row, self._before + self.added
-        category = self.job.input_category.with_upload(file_name, self._before + 1, self.added)
+        upload = Uploaded(file_name=file_name, first_record=self._before + 1, record_count=self.added, lines=self.lines)
+        category = self.job.input_category.with_upload(upload)
         changes: dict[str, Any] = {"fields": {"input_category": category.model_dump(mode="json")}}
         if not row.draft:
             changes["uploader"] = None
-        if row.sub_state is not SubState.BEFORE:
+        if not self._is_before:
             # What before_batch uploads counts when it has ended: until then a crash runs it afresh.
             changes["record_count"] = count
         if not self._store.update_job(self.job.id, changes):
@@ -221,20 +233,32 @@ class _Upload:
         row.record_count = count
         row.uploader = changes.get("uploader", row.uploader)
         self.job.input_category = category
+        self.job.note_field_written("input_category")
 
     def undo(self) -> None:
-        """Leave nothing of it behind: of a new job the draft neither."""
-        if self.job.row.draft and not self.job.input_category.uploads:
+        """Leave nothing of it behind: of a new job the draft neither. In a transaction that does so itself."""
+        if self._options.connection is not None:
+            self._forget()
+        elif self.job.row.draft and not self.job.input_category.uploads:
             self.job.drop_draft(self._store)
         else:
             self._store.drop_unfinished_upload(self.job.id)
+            if self._stored_input is not None:  # The columns of a file that was refused are not those of the next.
+                self._store.update_job(self.job.id, {"fields": {"input_category": self._stored_input}})
             if not self.job.row.draft:
                 self._store.update_job(self.job.id, {"uploader": None})
                 self.job.row.uploader = None
 
+    def _forget(self) -> None:
+        if self._is_first:
+            self.job.start_over()
+        elif not self.job.row.draft:
+            self.job.row.uploader = None
+
     def _flush(self) -> None:
         if self._slices:
             self._store.append_slices(self.job.id, MAIN, self._slices)
+            faults.at("in_upload")
         self._slices, self._bytes = [], 0
         if self._options.progress:
             self._options.progress(self.added)

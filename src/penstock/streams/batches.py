@@ -26,9 +26,13 @@ class Batch(NamedTuple):
     """`False`: perhaps not."""
     may_nest: bool
     """Whether a line may hold a `\\n` itself."""
+    delimiter: bytes
+    """What ends a line."""
 
 
-def batches_of(stream: BinaryIO, *, name: str, limit: int, delimiter: bytes | None) -> Iterator[Batch]:
+def batches_of(
+    stream: BinaryIO, *, name: str, limit: int, delimiter: bytes | None, quoted: bool = False
+) -> Iterator[Batch]:
     """All lines of a stream, split at a delimiter, or at the line end found in it for `None`.
 
     Args:
@@ -36,18 +40,19 @@ def batches_of(stream: BinaryIO, *, name: str, limit: int, delimiter: bytes | No
         name: What messages call it.
         limit: Bytes that one line may have at most. No more than that and a block is ever held.
         delimiter: Not empty.
+        quoted: Whether a line end inside quotes is none to find.
 
     Raises:
         RecordTooLarge: On iteration.
     """
     head = b""
     if delimiter is None:
-        delimiter, head = _detected(stream, limit)
+        delimiter, head = _detected(stream, limit, quoted)
     blocks = iter(lambda: stream.read(BLOCK), b"")
     yield from _split(chain([head], blocks), name, limit, delimiter)
 
 
-def _detected(stream: BinaryIO, limit: int) -> tuple[bytes, bytes]:
+def _detected(stream: BinaryIO, limit: int, quoted: bool) -> tuple[bytes, bytes]:
     """The first line end of a stream, and what was read to find it.
 
     A stream that has none within `limit` bytes is one line, or one that is refused: `\\n` does for both.
@@ -56,9 +61,14 @@ def _detected(stream: BinaryIO, limit: int) -> tuple[bytes, bytes]:
     while len(seen) <= limit + 1 and (block := stream.read(BLOCK)):
         start = max(len(seen) - 1, 0)
         seen += block
-        if found := _LINE_END.search(seen, start):
+        if found := _LINE_END.search(_outside_quotes(seen)) if quoted else _LINE_END.search(seen, start):
             return found[0], bytes(seen)
     return b"\r" if seen.endswith(b"\r") else b"\n", bytes(seen)
+
+
+def _outside_quotes(text: bytearray) -> bytes:
+    """What is not inside quotes, with a quote where something was left out."""
+    return b'"'.join(text.split(b'"')[::2])
 
 
 def _split(blocks: Iterable[bytes], name: str, limit: int, delimiter: bytes) -> Iterator[Batch]:
@@ -79,7 +89,7 @@ def _split(blocks: Iterable[bytes], name: str, limit: int, delimiter: bytes) -> 
             if begun:
                 lines[0] = b"".join(begun) + lines[0]
             _refuse_long(lines if len(data) > limit else lines[:1], next_line, name, limit)
-            yield Batch(next_line, lines, begun_size + len(data), is_ascii, may_nest)
+            yield Batch(next_line, lines, begun_size + len(data), is_ascii, may_nest, delimiter)
             next_line += len(lines)
             begun, begun_size = [], 0
             is_ascii = block_is_ascii
@@ -92,7 +102,7 @@ def _split(blocks: Iterable[bytes], name: str, limit: int, delimiter: bytes) -> 
     last = b"".join(begun) + held
     if last:
         _refuse_long([last], next_line, name, limit)
-        yield Batch(next_line, [last], len(last) + 1, is_ascii, may_nest)
+        yield Batch(next_line, [last], len(last) + 1, is_ascii, may_nest, delimiter)
 
 
 def _refuse_long(lines: list[bytes], first_line: int, name: str, limit: int) -> None:

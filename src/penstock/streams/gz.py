@@ -1,8 +1,10 @@
 """gzip: by isal when it is installed (3 times faster to read, 8 to write), else by the standard library."""
 
 import importlib
-from io import BufferedIOBase, RawIOBase
+from io import RawIOBase
 from typing import TYPE_CHECKING, NamedTuple
+
+from penstock.streams.codecs import Codec, Decoder, Encoder, Layer, level_of
 
 if TYPE_CHECKING:
     from gzip import GzipFile
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 class _Library(NamedTuple):
     file: "type[GzipFile]"
     write_level: int
+    highest_level: int
     damage: tuple[type[Exception], ...]
 
 
@@ -22,21 +25,24 @@ def _library() -> _Library:
         igzip = importlib.import_module("isal.igzip")
         isal_zlib = importlib.import_module("isal.isal_zlib")
     except ImportError:
-        return _Library(gzip.GzipFile, 6, damage)
-    return _Library(igzip.IGzipFile, 2, (*damage, isal_zlib.error))
+        return _Library(gzip.GzipFile, 6, 9, damage)
+    return _Library(igzip.IGzipFile, 2, 3, (*damage, isal_zlib.error))
 
 
-def reader(encoded: RawIOBase) -> BufferedIOBase:
-    """Decoded bytes of `encoded`; concatenated members are all read."""
+def _reader(encoded: RawIOBase, _: Layer) -> Decoder:
     return _library().file(filename="", mode="rb", fileobj=encoded)
 
 
-def writer(sink: RawIOBase) -> BufferedIOBase:
-    """Writes to `sink`. No name and no time go into the header: same input, same bytes."""
+def _writer(sink: RawIOBase, layer: Layer) -> Encoder:
+    """No name and no time go into the header: same input, same bytes."""
     library = _library()
-    return library.file(filename="", mode="wb", compresslevel=library.write_level, fileobj=sink, mtime=0)
+    level = level_of(layer, "gz", 1, 9, library.write_level)
+    level = min(level, library.highest_level)
+    return library.file(filename="", mode="wb", compresslevel=level, fileobj=sink, mtime=0)
 
 
-def damage() -> tuple[type[Exception], ...]:
-    """What reading raises for bytes that are no sound gzip."""
+def _damage() -> tuple[type[Exception], ...]:
     return _library().damage
+
+
+GZ = Codec("gz", ("gz", "gzip"), _reader, _writer, _damage, ("level",))

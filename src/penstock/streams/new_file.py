@@ -8,6 +8,7 @@ import io
 import os
 import stat
 
+from penstock import faults
 from penstock.streams.sinks import Sink
 
 
@@ -42,7 +43,9 @@ class NewFileSink(Sink):
     def _publish(self) -> None:
         os.fsync(self._file.fileno())
         self._file.close()
+        faults.at("before_rename")
         os.replace(self._part, self._target)
+        faults.at("after_rename")
         _sync_folder(os.path.dirname(self._target))
 
     def _retract(self) -> None:

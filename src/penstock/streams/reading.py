@@ -2,12 +2,14 @@
 
 import io
 import os
-from collections.abc import Sequence
 from typing import IO, BinaryIO
 
-from penstock.errors import InputError
+from penstock.errors import InputError, PenstockError
+from penstock.streams.codecs import Codec, Decoder
+from penstock.streams.pipelines import StreamOptions, Streams, pipeline_of
 from penstock.streams.places import Place, name_of, refuse_text
-from penstock.streams.registry import Codec, pipeline_of
+from penstock.streams.schemes.filesystem import FileSystem
+from penstock.streams.schemes.table import SchemeOptions, file_system, refuse_options
 from penstock.streams.stages import Stage
 from penstock.streams.transcoding import recode, refuse_unknown_encoding
 
@@ -24,16 +26,20 @@ _TROUBLE: dict[type[OSError], str] = {
 def open_reader(
     source: Place,
     *,
-    streams: Sequence[str] | None = None,
+    streams: Streams | None = None,
+    stream_options: StreamOptions | None = None,
+    scheme_options: SchemeOptions | None = None,
     encoding: str = "utf-8",
     encoding_errors: str = "refuse",
 ) -> BinaryIO:
     """Open an input for reading its decoded bytes, buffered; a context manager.
 
     Args:
-        source: A path, or a binary file object, which is read from where it is and not closed.
-        streams: Codecs to undo, outermost last; `[]` for none. `None`: those a path's extensions name
-            (`a.csv.gz`), none for a file object.
+        source: A path, a URL, or a binary file object, which is read from where it is and not closed.
+        streams: Codecs to undo, outermost last, each a name or a pair of name and options; `[]` for none.
+            `None`: those that a path's or URL's extensions name (`a.csv.gz`), none for a file object.
+        stream_options: Options of the codecs that are used, by name: `{"zip": {"entry": "a.csv"}}`.
+        scheme_options: Options of the scheme of a URL: credentials, an endpoint. `None`: none.
         encoding: What the decoded bytes are. UTF-8 passes through unlooked at, anything else is
             converted to UTF-8. Only `utf-8-sig` drops a byte order mark of UTF-8.
         encoding_errors: For bytes that are not text in another encoding than UTF-8: `refuse`,
@@ -42,15 +48,16 @@ def open_reader(
     Raises:
         InputError: The input is missing, a directory, unreadable, truncated or damaged; also from reads.
         EncodingError: From reads, when bytes are refused.
-        ConfigurationError: An unknown stream or encoding.
+        ConfigurationError: An unknown stream, option or encoding.
+        MissingExtra: A library is not installed; the message says how to install it.
     """
     refuse_text(source)
     refuse_unknown_encoding(encoding, encoding_errors)
-    pipeline = pipeline_of(source, streams)
-    stage: Stage = _Opened(source)
+    pipeline = pipeline_of(source, streams, stream_options)
+    stage: Stage = _Opened(source, scheme_options)
     try:
-        for codec in reversed(pipeline):
-            stage = _Decoded(stage, codec.reader(stage), codec)
+        for codec, layer in reversed(pipeline):
+            stage = _Decoded(stage, codec.reader(stage, layer), codec)
     except BaseException:
         stage.close()
         raise
@@ -60,19 +67,29 @@ def open_reader(
 class _Opened(Stage):
     """The bytes of the file itself; what the system refuses becomes an `InputError`."""
 
-    def __init__(self, source: Place) -> None:
+    def __init__(self, source: Place, scheme_options: SchemeOptions | None) -> None:
         super().__init__(name_of(source))
-        self._owned = False
+        self._files: FileSystem | None = None
         try:
             if isinstance(source, str | os.PathLike):
-                self._file: IO[bytes] = io.FileIO(os.fspath(source))
-                self._owned = True
+                self._file = self._opened(os.fsdecode(source), file_system(source, scheme_options))
             else:
+                refuse_options(self.name, scheme_options)
                 self._file = source
         except OSError as error:
             raise self._refusal(error) from error
         except ValueError as error:  # a NUL in the path
             raise InputError(f"{self.name!r}: this is not a path ({error})") from error
+        self._start = _place_in(self._file)
+
+    def _opened(self, place: str, files: FileSystem) -> IO[bytes]:
+        try:
+            file = files.open_source(place)
+        except BaseException:
+            files.close()
+            raise
+        self._files = files
+        return file
 
     def fetch(self, size: int) -> bytes | None:
         try:
@@ -80,19 +97,44 @@ class _Opened(Stage):
         except OSError as error:
             raise self._refusal(error) from error
 
+    def seekable(self) -> bool:
+        return self._start is not None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Where a file object was when it was given is the start."""
+        assert self._start is not None
+        if whence == os.SEEK_SET:
+            offset += self._start
+        return self._file.seek(offset, whence) - self._start
+
+    def tell(self) -> int:
+        assert self._start is not None
+        return self._file.tell() - self._start
+
     def release(self) -> None:
-        if self._owned:
-            self._file.close()
+        if self._files is not None:
+            try:
+                self._file.close()
+            finally:
+                self._files.close()
 
     def _refusal(self, error: OSError) -> InputError:
-        trouble = _TROUBLE.get(type(error)) or f"reading failed: {error.strerror or error}"
+        trouble = (_TROUBLE.get(type(error)) if error.errno else None) or f"reading failed: {error.strerror or error}"
         return InputError(f"{self.name}: {trouble}")
+
+
+def _place_in(file: IO[bytes]) -> int | None:
+    """Where a file stands; `None` when it cannot seek."""
+    try:
+        return file.tell() if file.seekable() else None
+    except (AttributeError, OSError):
+        return None
 
 
 class _Decoded(Stage):
     """One codec undone; bytes that are not whole and sound become an `InputError`."""
 
-    def __init__(self, encoded: Stage, decoded: io.BufferedIOBase, codec: Codec) -> None:
+    def __init__(self, encoded: Stage, decoded: Decoder, codec: Codec) -> None:
         super().__init__(encoded.name)
         self._encoded = encoded
         self._decoded = decoded
@@ -105,6 +147,8 @@ class _Decoded(Stage):
             if not data and not self._encoded.seen:
                 # The libraries take an empty file for empty text, but no codec writes one.
                 raise EOFError
+        except PenstockError:
+            raise
         except EOFError as error:
             raise InputError(f"{self.name}: the {self._codec.name} data is cut short; fetch it again") from error
         except self._damage as error:
@@ -115,5 +159,7 @@ class _Decoded(Stage):
         return data
 
     def release(self) -> None:
-        self._decoded.close()
-        self._encoded.close()
+        try:
+            self._decoded.close()
+        finally:
+            self._encoded.close()

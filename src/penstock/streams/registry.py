@@ -1,66 +1,62 @@
 """Which stream codecs there are, and which of them a file name asks for."""
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from io import BufferedIOBase, RawIOBase
 from itertools import takewhile
 
 from penstock.errors import ConfigurationError
-from penstock.streams import gz
+from penstock.streams.age import AGE
+from penstock.streams.codecs import Codec
+from penstock.streams.compressors import BZ2, LZ4, XZ, ZST
+from penstock.streams.enc import ENC
+from penstock.streams.gz import GZ
+from penstock.streams.pgp import PGP
+from penstock.streams.zips import ZIP
+
+_BY_EXTENSION: dict[str, Codec] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """One reversible step between the bytes of a file and the bytes of its text.
-
-    Every entry is a function, so that the library behind it is imported on use only.
-    """
-
-    name: str
-    extensions: tuple[str, ...]
-    """Lower case, without the dot; the name is among them."""
-    reader: Callable[[RawIOBase], BufferedIOBase]
-    """Wraps encoded bytes; reading it gives decoded bytes. Closing it leaves the wrapped stream open."""
-    writer: Callable[[RawIOBase], BufferedIOBase]
-    """Wraps a sink; closing it writes the trailer and leaves the sink open."""
-    damage: Callable[[], tuple[type[Exception], ...]]
-    """The errors that reading raises for bytes that are not whole and sound (`EOFError` besides)."""
-
-
-CODECS: tuple[Codec, ...] = (Codec("gz", ("gz", "gzip"), gz.reader, gz.writer, gz.damage),)
-
-_BY_EXTENSION = {extension: codec for codec in CODECS for extension in codec.extensions}
-
-
-def pipeline_of(place: object, streams: Sequence[str] | None) -> list[Codec]:
-    """The codecs between a file and its text, outermost last.
-
-    Args:
-        place: A path, or an open file. An open file's name is not looked at: it may be decoded already.
-        streams: Names of codecs, outermost last; overrides the file name. `[]` means raw bytes,
-            `None` that the name decides.
+def register_codec(codec: Codec) -> None:
+    """Add a codec, for every file that is opened from now on in this process.
 
     Raises:
-        ConfigurationError: `streams` names a codec that there is not.
+        ConfigurationError: Its name is not among its extensions, or another codec has one of them.
     """
-    if streams is not None:
-        return [_codec_named(name) for name in ([streams] if isinstance(streams, str) else streams)]
-    if isinstance(place, str | os.PathLike):
-        return _codecs_in(os.fsdecode(place))
-    return []
+    if codec.name not in codec.extensions:
+        raise ConfigurationError(f"the name of codec {codec.name!r} must be one of its extensions")
+    for extension in codec.extensions:
+        if _BY_EXTENSION.get(extension, codec) is not codec:
+            raise ConfigurationError(f"files .{extension} belong to codec {_BY_EXTENSION[extension].name}")
+    _BY_EXTENSION.update(dict.fromkeys(codec.extensions, codec))
 
 
-def _codecs_in(path: str) -> list[Codec]:
-    """The known extensions at the end of a name, up to the first unknown one: `a.gz.csv` has none."""
-    _stem, *extensions = os.path.basename(path).lstrip(".").lower().split(".")
-    known = takewhile(_BY_EXTENSION.__contains__, reversed(extensions))
-    return [_BY_EXTENSION[extension] for extension in known][::-1]
+for _codec in (GZ, BZ2, XZ, ZST, LZ4, ZIP, AGE, PGP, ENC):
+    register_codec(_codec)
 
 
-def _codec_named(name: str) -> Codec:
-    codec = _BY_EXTENSION.get(name.lower().removeprefix("."))
+def known_codecs() -> list[Codec]:
+    """All codecs, in the order they were registered in."""
+    return list(dict.fromkeys(_BY_EXTENSION.values()))
+
+
+def codec_named(name: str) -> Codec:
+    """The codec of a name or extension, with or without the dot, in any case.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    codec = _BY_EXTENSION.get(name.lower().removeprefix(".")) if isinstance(name, str) else None
     if codec is None:
-        known = ", ".join(codec.name for codec in CODECS)
+        known = ", ".join(codec.name for codec in known_codecs())
         raise ConfigurationError(f"there is no stream {name!r}; known are: {known}")
     return codec
+
+
+def split_name(path: str) -> tuple[str, list[str]]:
+    """A path's base name up to its codecs, and the extensions that name these, outermost last, as they are spelt.
+
+    They end at the first unknown one: `a.gz.csv` has none.
+    """
+    base = os.path.basename(path)
+    _stem, *extensions = base.lstrip(".").split(".")
+    known = list(takewhile(lambda extension: extension.lower() in _BY_EXTENSION, reversed(extensions)))[::-1]
+    return base.removesuffix("".join(f".{extension}" for extension in known)), known

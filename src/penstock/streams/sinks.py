@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 from penstock.errors import OutputError
@@ -26,6 +27,10 @@ def told(error: OSError) -> str:
     return _TROUBLE.get(error.errno or 0) or f"writing failed: {error.strerror or error}"
 
 
+def _nothing() -> None:
+    """What there is to let go of a file of this machine."""
+
+
 class Sink(io.RawIOBase):
     """A writable stream that ends in `commit` or `discard`; closing it undecided discards.
 
@@ -39,6 +44,8 @@ class Sink(io.RawIOBase):
         super().__init__()
         self.name = name
         self.settled = False
+        self.let_go: Callable[[], None] = _nothing
+        """Called once when it is settled: what it was reached by can be closed."""
         self._file = file
 
     def _publish(self) -> None:
@@ -88,18 +95,24 @@ class Sink(io.RawIOBase):
             self.discard()
             raise self._refusal(error) from error
         self.settled = True
+        self._let_go()
 
     def discard(self) -> None:
         """Undo what was written, unless it was committed."""
         if not self.settled:
             self.settled = True
             self._retract()
+            self._let_go()
 
     def close(self) -> None:
         """Discard, unless it was committed."""
         if not self.closed:
             self.discard()
             super().close()
+
+    def _let_go(self) -> None:
+        let_go, self.let_go = self.let_go, _nothing
+        let_go()
 
     def _refusal(self, error: OSError) -> Exception:
         """The error to raise for what the system said."""

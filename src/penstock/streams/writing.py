@@ -1,13 +1,14 @@
 """Opening an output: encoded by its codecs, in place at once or not at all."""
 
 import io
-from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from penstock.errors import OutputError
+from penstock.streams.codecs import Abandonable, Encoder
+from penstock.streams.pipelines import StreamOptions, Streams, pipeline_of
 from penstock.streams.places import Place, refuse_text
-from penstock.streams.registry import pipeline_of
+from penstock.streams.schemes.table import SchemeOptions
 from penstock.streams.sinks import Sink
 from penstock.streams.targets import sink_for
 
@@ -18,7 +19,13 @@ BUFFER = 1 << 20
 """Bytes: encoders are 3 to 7 times slower when they are given single lines."""
 
 
-def open_writer(target: Place, *, streams: Sequence[str] | None = None) -> "Writer":
+def open_writer(
+    target: Place,
+    *,
+    streams: Streams | None = None,
+    stream_options: StreamOptions | None = None,
+    scheme_options: SchemeOptions | None = None,
+) -> "Writer":
     """Open an output for writing bytes that its codecs encode; a context manager.
 
     A path is written under a temporary name beside it and renamed into place when the `with` block ends
@@ -26,24 +33,28 @@ def open_writer(target: Place, *, streams: Sequence[str] | None = None) -> "Writ
     (`/dev/null`, a named pipe) is written as it is. A replaced file keeps its mode.
 
     Args:
-        target: A path, or a binary file object, which is written through, flushed and not closed.
-        streams: Codecs to apply, outermost last; `[]` for none. `None`: those a path's extensions name
-            (`a.csv.gz`), none for a file object.
+        target: A path, a URL, or a binary file object, which is written through, flushed and not closed.
+        streams: Codecs to apply, outermost last, each a name or a pair of name and options; `[]` for none.
+            `None`: those that a path's or URL's extensions name (`a.csv.gz`), none for a file object.
+        stream_options: Options of the codecs that are used, by name: `{"gz": {"level": 9}}`.
+        scheme_options: Options of the scheme of a URL: credentials, an endpoint. `None`: none.
 
     Raises:
         OutputError: It cannot be written; also from `write` and `commit`.
         BrokenPipeError: From `write` and `commit`, as a file object raised it.
-        ConfigurationError: An unknown stream.
+        ConfigurationError: An unknown stream or option.
+        MissingExtra: A library is not installed; the message says how to install it.
     """
     refuse_text(target)
-    pipeline = pipeline_of(target, streams)
-    sink = sink_for(target)
+    pipeline = pipeline_of(target, streams, stream_options)
+    sink = sink_for(target, scheme_options)
     top: Sink | _Encoder = sink
     try:
-        for codec in reversed(pipeline):
-            top = _Encoder(codec.writer(top), top)
+        for codec, layer in reversed(pipeline):
+            top = _Encoder(codec.writer(top, layer), top)
     except BaseException:
-        sink.close()
+        top.discard()
+        top.close()
         raise
     return Writer(sink, top)
 
@@ -83,7 +94,7 @@ class Writer(io.BufferedWriter):
     def discard(self) -> None:
         """Forget what was written; the old target stays. Does nothing once committed or closed."""
         if not self.closed:
-            self._sink.discard()
+            self._top.discard()
             super().close()
 
     def close(self) -> None:
@@ -102,7 +113,7 @@ class Writer(io.BufferedWriter):
 class _Encoder(io.RawIOBase):
     """One codec applied on the way down to the sink."""
 
-    def __init__(self, encoder: io.BufferedIOBase, beneath: "Sink | _Encoder") -> None:
+    def __init__(self, encoder: Encoder, beneath: "Sink | _Encoder") -> None:
         super().__init__()
         self._encoder = encoder
         self._beneath = beneath
@@ -117,6 +128,12 @@ class _Encoder(io.RawIOBase):
     def commit(self) -> None:
         self._encoder.close()
         self._beneath.commit()
+
+    def discard(self) -> None:
+        """Outermost last: what still runs must not meet a sink that is closed."""
+        if isinstance(self._encoder, Abandonable):
+            self._encoder.abandon()
+        self._beneath.discard()
 
     def close(self) -> None:
         if not self.closed:
