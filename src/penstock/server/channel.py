@@ -1,7 +1,6 @@
 """A channel: frames of messages over a stream socket.
 
-A frame is four bytes of length, big-endian, and a msgpack list of messages. Anything else on the socket
-is a `ProtocolError`, and ends the channel and nothing more.
+Anything else on the socket is a `ProtocolError`, and ends the channel and nothing more.
 """
 
 import socket
@@ -9,16 +8,10 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-import msgspec
-
-from penstock.errors import ProtocolError
+from penstock.server.frames import Decoder, append_frame
 
 M = TypeVar("M")
 
-MAX_FRAME = 1 << 29
-"""Bytes of the longest frame: a slice holds 4 MiB, or one record of `max_record`, and its results may be longer."""
-HEADER = 4
-_NO_LENGTH = bytes(HEADER)
 READ = 1 << 18
 BUFFER = 1 << 20
 
@@ -31,9 +24,7 @@ class Channel(Generic[M]):
         self.socket = sock
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
-        self._decoder: msgspec.msgpack.Decoder[list[M]] = msgspec.msgpack.Decoder(list[incoming])
-        self._encoder = msgspec.msgpack.Encoder()
-        self._received = bytearray()
+        self._decoder: Decoder[M] = Decoder(incoming)
         self._unsent = bytearray()
         self._sending = threading.Lock()
 
@@ -45,10 +36,7 @@ class Channel(Generic[M]):
         """
         with self._sending:
             unsent, start = self._unsent, len(self._unsent)
-            # In place: slices are large, and each copy of them is seen in the figures.
-            unsent += _NO_LENGTH
-            self._encoder.encode_into(messages, unsent, start + HEADER)
-            unsent[start : start + HEADER] = (len(unsent) - start - HEADER).to_bytes(HEADER)
+            append_frame(messages, unsent)
             return self._push() if start == 0 else False
 
     def flush(self) -> bool:
@@ -69,34 +57,11 @@ class Channel(Generic[M]):
             return None
         if not data:
             return None
-        self._received += data
-        messages: list[M] = []
-        while (length := self._next_length()) is not None:
-            with memoryview(self._received) as view:
-                messages += self._decoded(view[HEADER : HEADER + length])
-            del self._received[: HEADER + length]
-        return messages
+        return self._decoder.feed(data)
 
     def close(self) -> None:
         """Close the socket."""
         self.socket.close()
-
-    def _next_length(self) -> int | None:
-        """Return the length of the next frame, or None when it is not whole yet."""
-        received = self._received
-        if len(received) < HEADER:
-            return None
-        length = int.from_bytes(received[:HEADER])
-        if length > MAX_FRAME:
-            raise ProtocolError(f"a frame of {length:,} bytes was announced; the most is {MAX_FRAME:,}")
-        return length if len(received) >= HEADER + length else None
-
-    def _decoded(self, frame: memoryview) -> list[M]:
-        try:
-            with frame:
-                return self._decoder.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ProtocolError(f"a frame is no list of messages: {error}") from None
 
     def _push(self) -> bool:
         try:

@@ -7,8 +7,12 @@ the measured pace of its kind, so that it never waits, yet anything more urgent 
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 from typing import Any
+
+from msgspec import Struct
+
+from penstock.server.berths import SLOT, Berth
 
 HORIZON = 0.1
 """Seconds of work that a slot may hold, the piece it works on included."""
@@ -24,8 +28,7 @@ WORTH_RECALLING = 0.01
 """Seconds of waiting work below which moving it to another worker costs more than it gains."""
 
 
-@dataclass(slots=True, eq=False)
-class Assignment:
+class Assignment(Struct, eq=False, gc=False):
     """A claimed piece of work: a job, a hook or a slice."""
 
     key: int
@@ -43,6 +46,7 @@ class Assignment:
     """Expected duration."""
     returning: bool = False
     """To be given back to the store when it is recalled."""
+    berth: Berth = SLOT
 
 
 @dataclass(slots=True)
@@ -53,6 +57,10 @@ class Seat:
     held: dict[int, Assignment] = field(default_factory=dict)
     load: float = 0.0
     recalling: set[int] = field(default_factory=set)
+    retired: bool = False
+    """It gets nothing more: another worker is to take its place."""
+    node: str | None = None
+    """The node it is on; None for a worker of this server itself."""
 
     @property
     def waiting(self) -> int:
@@ -60,15 +68,26 @@ class Seat:
         return max(0, len(self.held) - self.slots)
 
 
-class Budget:
-    """How much may be claimed in one turn, by urgency: work that is less urgent than a candidate does not count."""
+class Room:
+    """What some seats may still get, by urgency: work that is less urgent than a candidate does not count."""
 
-    def __init__(self, slots: int, held: dict[int, tuple[int, float]], free_bytes: int) -> None:
-        self._slots = slots
-        self._held = held
-        self.free_bytes = free_bytes
+    def __init__(self, seats: Iterable[Seat], waiting: Iterable[Assignment] = (), *, ahead: bool = True) -> None:
+        """Count what the seats hold, and what waits for them; `ahead` tells whether they may hold more than they do."""
+        staying = [seat for seat in seats if not seat.retired]
+        self._slots = sum(seat.slots for seat in staying)
+        self._ahead = ahead
+        self._held: dict[int, tuple[int, float]] = {}
+        self.size = 0
+        for piece in chain(*(seat.held.values() for seat in staying), waiting):
+            self.add(piece.priority, 1, piece.seconds)
+            self.size += piece.size
 
-    def room(self, priority: int, pace: float | None) -> int:
+    def add(self, priority: int, number: int, seconds: float) -> None:
+        """Count pieces that take so many seconds together."""
+        had, took = self._held.get(priority, (0, 0.0))
+        self._held[priority] = (had + number, took + seconds)
+
+    def left(self, priority: int, pace: float | None, free_bytes: int) -> int:
         """Return how many pieces of this pace, in seconds, may be claimed; None is an unknown pace."""
         number = seconds = 0.0
         for level, (its_number, its_seconds) in self._held.items():
@@ -76,18 +95,53 @@ class Budget:
                 number += its_number
                 seconds += its_seconds
         free = max(0, int(self._slots - number))
-        if pace is None or self.free_bytes <= 0:
+        if pace is None or free_bytes <= 0 or not self._ahead:
             return free
         ahead = min((self._slots * HORIZON - seconds) / max(pace, 1e-7), self._slots * MOST_HELD - number)
         # One piece ahead for each slot where pieces are short enough for the round trip to matter.
         spare = max(0, int(2 * self._slots - number)) if pace < 10 * HORIZON else free
         return max(free, int(ahead), spare)
 
-    def spend(self, priority: int, number: int, pace: float | None, size: int = 0) -> None:
+
+class Budget:
+    """How much may be claimed in one turn: in slots, on loops, and on the nodes that single jobs ask for."""
+
+    def __init__(self, seats: Iterable[Seat], loops: Iterable[Seat], ready: Iterable[Assignment]) -> None:
+        self._seats = {False: list(seats), True: list(loops)}
+        waiting = list(ready)
+        self._rooms: dict[Berth, Room] = {
+            Berth(on_loop): Room(
+                self._seats[on_loop],
+                (piece for piece in waiting if piece.berth.on_loop is on_loop),
+                ahead=not on_loop,
+            )
+            for on_loop in (False, True)
+        }
+        self.free_bytes = MOST_BYTES - sum(room.size for room in self._rooms.values())
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether any worker has room for what runs on an event loop."""
+        return bool(self._seats[True])
+
+    def room(self, priority: int, pace: float | None, berth: Berth = SLOT) -> int:
+        """Return how many pieces of this pace, in seconds, may be claimed; None is an unknown pace."""
+        return self._room(berth).left(priority, pace, self.free_bytes)
+
+    def spend(self, priority: int, number: int, pace: float | None, size: int = 0, berth: Berth = SLOT) -> None:
         """Count `number` claimed pieces."""
-        had, seconds = self._held.get(priority, (0, 0.0))
-        self._held[priority] = (had + number, seconds + number * (pace or 0.0))
+        for room in {id(room): room for room in (self._room(berth), self._rooms[Berth(berth.on_loop)])}.values():
+            room.add(priority, number, number * (pace or 0.0))
         self.free_bytes -= size
+
+    def _room(self, berth: Berth) -> Room:
+        if not berth.restricts:
+            return self._rooms[Berth(berth.on_loop)]
+        key = berth if berth.strict else berth._replace(node=None)
+        if key not in self._rooms:
+            fitting = [seat for seat in self._seats[berth.on_loop] if berth.fits(seat.node)]
+            self._rooms[key] = Room(fitting, ahead=not berth.on_loop)
+        return self._rooms[key]
 
 
 class Desk:
@@ -95,26 +149,33 @@ class Desk:
 
     def __init__(self) -> None:
         self.seats: dict[Any, Seat] = {}
+        self.loops: dict[Any, Seat] = {}
+        """The event loops of workers that take more than slots; what is there has been started."""
         self._ready: list[tuple[int, Any, int, Assignment]] = []
         self._paces: dict[Any, float] = {}
-        self._keys = count(1)
+        self.keys = count(1)
+        """Gives a key for each new assignment."""
 
     # Workers -------------------------------------------------------------------------------------
 
-    def join(self, worker: Any, slots: int) -> None:
-        """Seat a worker."""
-        self.seats[worker] = Seat(slots)
+    def join(self, worker: Any, slots: int, concurrency: int = 0, node: str | None = None) -> None:
+        """Seat a worker, which also runs `concurrency` pieces at once on its event loop."""
+        self.seats[worker] = Seat(slots, node=node)
+        if concurrency:
+            self.loops[worker] = Seat(concurrency, node=node)
 
     def leave(self, worker: Any) -> list[Assignment]:
         """Remove a worker and return what it held, oldest first."""
-        seat = self.seats.pop(worker, None)
-        return list(seat.held.values()) if seat else []
+        left = [seat for seats in (self.seats, self.loops) if (seat := seats.pop(worker, None))]
+        return [piece for seat in left for piece in seat.held.values()]
+
+    def perhaps_begun(self, worker: Any, *, slots: bool) -> list[int]:
+        """Return the keys of what a worker has begun as far as is known here: all on its event loop, and in `slots`."""
+        on_loop = list(self.loops[worker].held) if worker in self.loops else []
+        seat = self.seats.get(worker)
+        return on_loop + (list(seat.held)[: seat.slots] if seat and slots else [])
 
     # Claiming ------------------------------------------------------------------------------------
-
-    def next_key(self) -> int:
-        """Return a key for a new assignment."""
-        return next(self._keys)
 
     def pace(self, key: Any) -> float | None:
         """Return the expected seconds of a piece, or None when none has been measured."""
@@ -126,21 +187,43 @@ class Desk:
 
     def budget(self) -> Budget:
         """Return what may be claimed now."""
-        held: dict[int, tuple[int, float]] = {}
-        size = 0
-        for piece in self._pieces():
-            number, seconds = held.get(piece.priority, (0, 0.0))
-            held[piece.priority] = (number + 1, seconds + piece.seconds)
-            size += piece.size
-        return Budget(sum(seat.slots for seat in self.seats.values()), held, MOST_BYTES - size)
+        return Budget(self.seats.values(), self.loops.values(), (entry[-1] for entry in self._ready))
 
     def is_hungry(self) -> bool:
         """Tell whether some slot has no more than half of what it may hold."""
         return any(len(seat.held) <= seat.slots or seat.load < seat.slots * HORIZON / 2 for seat in self.seats.values())
 
+    def count(self) -> int:
+        """Return how many pieces are held."""
+        return sum(1 for _ in self._pieces())
+
+    def held(self) -> list[Assignment]:
+        """Return what workers hold."""
+        return [piece for seat in self._all_seats() for piece in seat.held.values()]
+
+    def waiting(self) -> list[Assignment]:
+        """Return the pieces behind those that slots may be working on: they may wait for long."""
+        return [piece for seat in self.seats.values() for piece in list(seat.held.values())[seat.slots :]]
+
+    def holds_nothing(self, worker: Any) -> bool:
+        """Tell whether a worker holds nothing, or is gone."""
+        return not any(worker in seats and seats[worker].held for seats in (self.seats, self.loops))
+
+    def retire(self, worker: Any) -> dict[Any, list[int]]:
+        """Give a worker nothing more; returns what to recall of it for others."""
+        seat = self.seats.get(worker)
+        if seat is None or seat.retired:
+            return {}
+        seat.retired = True
+        if worker in self.loops:
+            self.loops[worker].retired = True
+        spare = list(seat.held)[seat.slots :]
+        seat.recalling.update(spare)
+        return {worker: spare} if spare else {}
+
     def is_empty(self) -> bool:
         """Tell whether nothing is held by anyone."""
-        return not self._ready and not any(seat.held for seat in self.seats.values())
+        return not self._ready and not any(seat.held for seat in self._all_seats())
 
     # Handing out ---------------------------------------------------------------------------------
 
@@ -151,21 +234,21 @@ class Desk:
             self._ready.append((piece.priority, piece.order, piece.key, piece))
 
     def assign(self) -> dict[Any, list[Assignment]]:
-        """Give every waiting piece to the worker that will be free first; returns what each worker gets."""
-        if not self.seats:
-            return {}
+        """Give every waiting piece to the worker that will be free first; returns what each worker gets.
+
+        Those stay that no worker may have.
+        """
         given: dict[Any, list[Assignment]] = {}
-        # The number keeps workers, which have no order, from being compared.
-        waits = [(*_expected_wait(seat), number, worker) for number, (worker, seat) in enumerate(self.seats.items())]
-        heapq.heapify(waits)
-        for *_, piece in sorted(self._ready):
-            _, _, number, worker = waits[0]
-            seat = self.seats[worker]
-            seat.held[piece.key] = piece
-            seat.load += piece.seconds
-            heapq.heapreplace(waits, (*_expected_wait(seat), number, worker))
-            given.setdefault(worker, []).append(piece)
-        self._ready.clear()
+        queues = {False: Queue(self.seats), True: Queue(self.loops)}
+        left = []
+        for entry in sorted(self._ready):
+            piece = entry[-1]
+            worker = queues[piece.berth.on_loop].take(piece)
+            if worker is None:
+                left.append(entry)
+            else:
+                given.setdefault(worker, []).append(piece)
+        self._ready = left
         return given
 
     def finish(self, worker: Any, key: int, seconds: float) -> Assignment | None:
@@ -183,7 +266,7 @@ class Desk:
 
         Nothing is chosen where less than `worth` seconds of work wait.
         """
-        idle = any(len(seat.held) < seat.slots for seat in self.seats.values())
+        idle = any(len(seat.held) < seat.slots and not seat.retired for seat in self.seats.values())
         waiting = {worker: seat for worker, seat in self.seats.items() if seat.waiting}
         if self._ready or not idle or not waiting:
             return {}
@@ -191,8 +274,10 @@ class Desk:
         expected = fullest.waiting * fullest.load / len(fullest.held)
         if fullest.recalling or expected < worth:
             return {}
-        spare = list(fullest.held)[fullest.slots :]
+        spare = [key for key in list(fullest.held)[fullest.slots :] if not fullest.held[key].berth.restricts]
         chosen = spare[len(spare) // 2 :]
+        if not chosen:
+            return {}
         fullest.recalling.update(chosen)
         return {worker: chosen}
 
@@ -224,18 +309,62 @@ class Desk:
         return taken
 
     def _take(self, worker: Any, key: int) -> Assignment | None:
-        seat = self.seats.get(worker)
-        piece = seat.held.pop(key, None) if seat else None
-        if seat and piece:
-            seat.load = max(0.0, seat.load - piece.seconds) if seat.held else 0.0
-            seat.recalling.discard(key)
-        return piece
+        for seats in (self.seats, self.loops):
+            seat = seats.get(worker)
+            piece = seat.held.pop(key, None) if seat else None
+            if seat and piece:
+                seat.load = max(0.0, seat.load - piece.seconds) if seat.held else 0.0
+                seat.recalling.discard(key)
+                return piece
+        return None
+
+    def _all_seats(self) -> Iterable[Seat]:
+        return chain(self.seats.values(), self.loops.values())
 
     def _pieces(self) -> Iterable[Assignment]:
-        for seat in self.seats.values():
+        for seat in self._all_seats():
             yield from seat.held.values()
         for entry in self._ready:
             yield entry[-1]
+
+
+class Queue:
+    """The workers by when they will be free, while pieces are given to them."""
+
+    def __init__(self, seats: dict[Any, Seat]) -> None:
+        self._seats = seats
+        # The number keeps workers, which have no order, from being compared.
+        self._waits = [
+            (*_expected_wait(seat), number, worker)
+            for number, (worker, seat) in enumerate(seats.items())
+            if not seat.retired
+        ]
+        heapq.heapify(self._waits)
+
+    def take(self, piece: Assignment) -> Any:
+        """Give a piece to the worker that is free first of those that may have it; None where there is none."""
+        worker = self._chosen(piece.berth) if piece.berth.node or piece.berth.restricts else self._first()
+        if worker is not None:
+            seat = self._seats[worker]
+            seat.held[piece.key] = piece
+            seat.load += piece.seconds
+        return worker
+
+    def _first(self) -> Any:
+        """Return the worker that is free first. What was given meanwhile has made some of the waits longer."""
+        while self._waits:
+            *known, number, worker = self._waits[0]
+            wait = _expected_wait(self._seats[worker])
+            if tuple(known) == wait:
+                return worker
+            heapq.heapreplace(self._waits, (*wait, number, worker))
+        return None
+
+    def _chosen(self, berth: Berth) -> Any:
+        fitting = [worker for *_, worker in self._waits if berth.fits(self._seats[worker].node)]
+        wanted = [worker for worker in fitting if self._seats[worker].node == berth.node]
+        free = [worker for worker in wanted if len(self._seats[worker].held) < self._seats[worker].slots]
+        return min(free or fitting, key=lambda worker: _expected_wait(self._seats[worker]), default=None)
 
 
 def _expected_wait(seat: Seat) -> tuple[float, float]:

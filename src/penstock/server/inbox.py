@@ -12,17 +12,19 @@ class Inbox:
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Task]] = []
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
-    def put(self, task: Task) -> None:
-        """Add a piece."""
-        with self._changed:
-            heapq.heappush(self._heap, (task.priority, task.key, task))
-            self._changed.notify()
+    def put(self, *tasks: Task) -> None:
+        """Add pieces."""
+        with self._lock:
+            for task in tasks:
+                heapq.heappush(self._heap, (task.priority, task.key, task))
+            self._changed.notify(len(tasks))
 
     def take_now(self) -> Task | None:
         """Return the most urgent piece, or None."""
-        with self._changed:
+        with self._lock:
             return heapq.heappop(self._heap)[2] if self._heap else None
 
     def take(self) -> Task:

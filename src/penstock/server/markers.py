@@ -6,7 +6,8 @@ import struct
 import tempfile
 
 MOST_SLOTS = 256
-_RECORD = struct.Struct("=qq")
+_RECORD = struct.Struct("=qqd")
+_PLACE, _DEADLINE = struct.Struct("=q"), struct.Struct("=d")
 SIZE = MOST_SLOTS * _RECORD.size
 
 
@@ -22,28 +23,37 @@ def new_descriptor() -> int:
 
 
 class Markers:
-    """A pair for each slot: the key of its assignment, 0 for none, and the record it is at, 0 for unknown."""
+    """For each slot: the key of its assignment, the record it is at, and when it must have ended; 0 for none.
+
+    A deadline is in seconds of the monotonic clock, which all processes of a machine share.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, SIZE)
 
     def set(self, slot: int, key: int) -> None:
         """Note what a slot works on."""
-        _RECORD.pack_into(self._memory, slot * _RECORD.size, key, 0)
+        _RECORD.pack_into(self._memory, slot * _RECORD.size, key, 0, 0.0)
 
     def note_place(self, slot: int, record_number: int) -> None:
         """Note which record a slot is at."""
-        key, _ = _RECORD.unpack_from(self._memory, slot * _RECORD.size)
-        _RECORD.pack_into(self._memory, slot * _RECORD.size, key, record_number)
+        _PLACE.pack_into(self._memory, slot * _RECORD.size + 8, record_number)
+
+    def note_deadline(self, slot: int, moment: float) -> None:
+        """Note when the process is to be killed if the slot is still at what it works on."""
+        _DEADLINE.pack_into(self._memory, slot * _RECORD.size + 16, moment)
 
     def clear(self, slot: int) -> None:
         """Note that a slot waits."""
-        _RECORD.pack_into(self._memory, slot * _RECORD.size, 0, 0)
+        _RECORD.pack_into(self._memory, slot * _RECORD.size, 0, 0, 0.0)
 
     def working_on(self) -> dict[int, int]:
         """Return the keys of what slots work on, each with the record it is at, 0 for unknown."""
-        pairs = (_RECORD.unpack_from(self._memory, offset) for offset in range(0, SIZE, _RECORD.size))
-        return {key: place for key, place in pairs if key}
+        return {key: place for key, place, _ in _RECORD.iter_unpack(self._memory[:]) if key}
+
+    def overdue(self, now: float) -> list[int]:
+        """Return the keys of what should have ended by now."""
+        return [key for key, _, deadline in _RECORD.iter_unpack(self._memory[:]) if key and 0 < deadline <= now]
 
     def close(self) -> None:
         """Let the memory go."""

@@ -3,12 +3,14 @@
 import contextlib
 import logging
 import os
+import select
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from typing import Any, Protocol
 from penstock import clock, events
 from penstock.errors import ProtocolError
 from penstock.server.channel import Channel
+from penstock.server.log_formats import LONGEST_LINE
 from penstock.server.markers import Markers, new_descriptor
 from penstock.server.messages import FromWorker, Setup
 
@@ -24,6 +27,8 @@ log = logging.getLogger("penstock")
 
 LOG_LINES = 20
 """Lines of a worker's output that are kept as evidence."""
+CHECK_SECONDS = 1.0
+"""How often time-outs and the size of workers are looked at."""
 EXIT_SECONDS = 5.0
 """How long a worker whose channel is closed may take to end before it is killed."""
 
@@ -40,6 +45,9 @@ class Listener(Protocol):
     def broke(self, error: Exception) -> None:
         """Note that nothing will be heard of any worker any more."""
 
+    def looked(self) -> None:
+        """Use the moment, which comes about once a second, to see to the workers."""
+
 
 @dataclass(eq=False)
 class WorkerProcess:
@@ -47,6 +55,7 @@ class WorkerProcess:
 
     name: str
     slots: int
+    concurrency: int
     process: subprocess.Popen[bytes]
     channel: Channel[FromWorker]
     markers: Markers
@@ -56,6 +65,12 @@ class WorkerProcess:
     partial: bytes = b""
     ready: bool = False
     started: float = field(default_factory=clock.monotonic)
+    finished: int = 0
+    """Pieces of work it is through with."""
+    retired: bool = False
+    """It is to end once it holds nothing, and another has been started in its place."""
+    overdue: list[int] = field(default_factory=list)
+    """The keys of the pieces for whose time-out it was killed."""
 
     @property
     def evidence(self) -> str:
@@ -73,10 +88,21 @@ class WorkerProcess:
 class Pool:
     """Starts worker processes, relays their messages and output, and starts new ones for those that die."""
 
-    def __init__(self, server: str, *, app: Sequence[str], settings: dict[str, Any], listener: Listener) -> None:
+    def __init__(
+        self,
+        server: str,
+        *,
+        app: Sequence[str],
+        settings: dict[str, Any],
+        listener: Listener,
+        memory_limit_mb: int | None = None,
+        relays: bool = False,
+    ) -> None:
         self._server = server
+        self._relays = relays
         self._app = list(app)
         self._settings = settings
+        self._memory_limit_mb = memory_limit_mb
         self._listener = listener
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = os.pipe()
@@ -86,30 +112,44 @@ class Pool:
         self._serial = 0
         self._blocked: set[WorkerProcess] = set()
         self._closing = False
+        """No worker is to be started any more."""
+        self._ended = False
+        """Nothing is to be read any more."""
+        self._checked = time.monotonic()
         self.workers: list[WorkerProcess] = []
         self._thread = threading.Thread(target=self._run, name="penstock-channels", daemon=True)
 
-    def start(self, processes: int, slots: int) -> None:
-        """Start `processes` workers that share `slots` slots as evenly as can be."""
+    def start(self, processes: int, slots: int, concurrency: int = 0) -> None:
+        """Start `processes` workers that share `slots` slots, and what runs on loops, as evenly as can be."""
         for index in range(processes):
-            self.start_worker(slots // processes + (index < slots % processes))
+            self.start_worker(_share(slots, processes, index), _share(concurrency, processes, index))
         self._thread.start()
 
-    def start_worker(self, slots: int) -> None:
+    def start_worker(self, slots: int, concurrency: int = 0) -> None:
         """Start one worker process."""
         self._serial += 1
-        worker = self._spawn(f"{self._server}:{self._serial}", slots)
+        worker = self._spawn(f"{self._server}:{self._serial}", slots, concurrency)
         self.workers.append(worker)
         self._selector.register(worker.channel.socket, selectors.EVENT_READ, lambda: self._read(worker))
         self._selector.register(worker.output, selectors.EVENT_READ, lambda: self._read_output(worker))
-        self.send(worker, [Setup(worker.name, self._app, slots, self._settings)])
+        setup = Setup(worker.name, self._app, slots, self._settings, self._memory_limit_mb, concurrency, self._relays)
+        self.send(worker, [setup])
         self._wake()
+        if self._closing:  # Since it was asked whether a dead worker needs a successor.
+            worker.process.kill()
+            worker.process.wait()
 
     def send(self, worker: WorkerProcess, messages: Sequence[Any]) -> None:
         """Send messages to a worker, from any thread. Never blocks."""
         if not worker.channel.send(messages):
             self._blocked.add(worker)
             self._wake()
+
+    def dismiss(self, worker: WorkerProcess) -> None:
+        """Let a worker that holds nothing end; its death is no accident."""
+        worker.retired = True
+        with contextlib.suppress(OSError):
+            worker.channel.socket.shutdown(socket.SHUT_RDWR)
 
     def stop(self) -> None:
         """End all workers and the pool's thread. What workers still hold is theirs no more."""
@@ -120,11 +160,16 @@ class Pool:
                 worker.channel.socket.shutdown(socket.SHUT_RDWR)
         deadline = clock.monotonic() + EXIT_SECONDS
         for worker in list(self.workers):
+            # Our thread reads meanwhile what they have yet to say.
             _await_exit(worker, max(0.0, deadline - clock.monotonic()))
+        self._ended = True
         self._wake()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(EXIT_SECONDS)
         for worker in list(self.workers):
+            # One may have been started when we had begun to stop.
+            _await_exit(worker, 0.0)
+            self._read_rest(worker)
             self._release(worker)
         self._selector.close()
         for descriptor in (self._wake_receiver, self._wake_sender):
@@ -136,7 +181,7 @@ class Pool:
         for worker in list(self.workers):
             worker.process.kill()
 
-    def _spawn(self, name: str, slots: int) -> WorkerProcess:
+    def _spawn(self, name: str, slots: int, concurrency: int) -> WorkerProcess:
         ours, theirs = socket.socketpair()
         markers = new_descriptor()
         output, their_output = os.pipe()
@@ -152,7 +197,8 @@ class Pool:
             )
             ours.setblocking(False)
             os.set_blocking(output, False)
-            return WorkerProcess(name, slots, process, Channel(ours, FromWorker), Markers(markers), output)
+            channel: Channel[FromWorker] = Channel(ours, FromWorker)
+            return WorkerProcess(name, slots, concurrency, process, channel, Markers(markers), output)
         finally:
             theirs.close()
             os.close(markers)
@@ -162,7 +208,7 @@ class Pool:
 
     def _run(self) -> None:
         try:
-            while not self._closing:
+            while not self._ended:
                 self._take_round()
         except Exception as error:
             # A defect of ours: without this thread no result would ever come back.
@@ -170,7 +216,7 @@ class Pool:
             self._listener.broke(error)
 
     def _take_round(self) -> None:
-        for key, _ in self._selector.select():
+        for key, _ in self._selector.select(CHECK_SECONDS):
             # What came before in this round may have let go of it, as the end of a worker does of its output.
             present = self._selector.get_map().get(key.fd)
             if present is not None and present.data is key.data:
@@ -181,6 +227,18 @@ class Pool:
                 self._watch(worker, selectors.EVENT_READ)
             else:
                 self._watch(worker, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        if time.monotonic() - self._checked >= CHECK_SECONDS:
+            self._checked = time.monotonic()
+            self._kill_overdue(self._checked)
+            if not self._closing:
+                self._listener.looked()
+
+    def _kill_overdue(self, now: float) -> None:
+        """Kill workers that hold a piece which was told to end and has not; by real time, as its deadline is."""
+        for worker in self.workers:
+            worker.overdue = worker.overdue or worker.markers.overdue(now)
+            if worker.overdue:
+                worker.process.kill()
 
     def _watch(self, worker: WorkerProcess, what: int) -> None:
         with contextlib.suppress(KeyError, ValueError):
@@ -198,7 +256,7 @@ class Pool:
             messages = None
         if messages is None:
             self._bury(worker)
-        elif messages:
+        elif messages and not self._closing:
             self._listener.received(worker, messages)
 
     def _read_output(self, worker: WorkerProcess) -> bool:
@@ -212,11 +270,27 @@ class Pool:
                 self._selector.unregister(worker.output)
             return False
         *lines, worker.partial = (worker.partial + data).split(b"\n")
-        if len(worker.partial) > 1 << 16:
+        if len(worker.partial) > LONGEST_LINE:
             lines, worker.partial = [*lines, worker.partial], b""
         for line in lines:
             self._tell(worker, line)
         return True
+
+    def _see_out(self, worker: WorkerProcess) -> None:
+        """Wait for the end of a worker, and read meanwhile what it has yet to say."""
+        deadline = clock.monotonic() + EXIT_SECONDS
+        while worker.process.poll() is None and clock.monotonic() < deadline:
+            if select.select([worker.output], [], [], 0.01)[0] and not self._read_output(worker):
+                break
+        _await_exit(worker, max(0.0, deadline - clock.monotonic()))
+
+    def _read_rest(self, worker: WorkerProcess) -> None:
+        """Read what a worker that has ended left to be read."""
+        while self._read_output(worker):
+            pass
+        if worker.partial:
+            self._tell(worker, worker.partial)
+            worker.partial = b""
 
     def _tell(self, worker: WorkerProcess, line: bytes) -> None:
         text = line.decode("utf-8", "replace")
@@ -228,11 +302,8 @@ class Pool:
         self._selector.unregister(worker.channel.socket)
         if self._closing:
             return
-        _await_exit(worker, EXIT_SECONDS)
-        while self._read_output(worker):
-            pass
-        if worker.partial:
-            self._tell(worker, worker.partial)
+        self._see_out(worker)
+        self._read_rest(worker)
         self.workers.remove(worker)
         self._blocked.discard(worker)
         self._listener.died(worker)
@@ -252,6 +323,10 @@ class Pool:
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wake_sender, b"!")
+
+
+def _share(number: int, parts: int, index: int) -> int:
+    return number // parts + (index < number % parts)
 
 
 def _await_exit(worker: WorkerProcess, seconds: float) -> None:

@@ -1,19 +1,33 @@
 """Rescue: what dead servers held is queued again, and what dead uploads left is removed."""
 
+import math
 import queue
 import threading
 from collections.abc import Callable
 from functools import partial
-from uuid import UUID
+from typing import NamedTuple
 
-from penstock import clock, events
+from penstock import clock, events, faults
+from penstock.config import settings
 from penstock.errors import StoreError
 from penstock.store.protocol import Store
+from penstock.store.rows import ServerRow
 
-DEAD_AFTER_SECONDS = 30.0
-"""A server on another host is dead when its heartbeat counter has stood still so long by the observer's own clock."""
+BEATS_SEEN = 3
+"""Heartbeats that an observer must have stored itself meanwhile: while nobody can write, nobody is dead."""
 LOOK_SECONDS = 1.0
 SPACE_SECONDS = 60.0
+LAST_SECONDS = 2.0
+"""How long a server that stops goes on removing jobs that are out of sight already: the next one does the rest."""
+
+
+class _Sight(NamedTuple):
+    """When a heartbeat was first seen."""
+
+    heartbeat: int
+    since: float
+    beats: int | None
+    """The observer's own heartbeat then; None where it has none."""
 
 
 class Rescuer:
@@ -22,25 +36,34 @@ class Rescuer:
     def __init__(self, store: Store, me: str) -> None:
         self._store = store
         self._me = me
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._dead_after = settings().dead_after
+        self._seen: dict[str, _Sight] = {}
 
     def look(self) -> None:
         """Release what servers held that are found dead now."""
-        for server in self._store.servers():
-            if server.name != self._me and self._is_dead(server.name, server.heartbeat):
-                released = self._store.release_server(server.name)
+        servers = self._store.servers()
+        beats = next((server.heartbeat for server in servers if server.name == self._me), None)
+        for server in servers:
+            if server.name == self._me:
+                continue
+            gone = self._store.is_present(server.name) is False
+            if gone or self._stands_still(server, beats):
+                faults.at("in_rescue")
+                released = self._store.release_server(server.name, heartbeat=None if gone else server.heartbeat)
                 events.publish(events.ServerDied(server.name, released))
         self._store.drop_abandoned()
 
-    def _is_dead(self, name: str, heartbeat: int) -> bool:
-        present = self._store.is_present(name)
-        if present is not None:
-            return not present
-        counter, since = self._seen.get(name, (None, 0.0))
-        if counter != heartbeat:
-            self._seen[name] = (heartbeat, clock.monotonic())
+    def _stands_still(self, server: ServerRow, beats: int | None) -> bool:
+        """Tell whether a heartbeat has not changed for too long, whatever sign of life its server shows.
+
+        One that is suspended holds its lock; nobody else could do its work.
+        """
+        seen = self._seen.get(server.name)
+        if seen is None or seen.heartbeat != server.heartbeat:
+            self._seen[server.name] = _Sight(server.heartbeat, clock.monotonic(), beats)
             return False
-        return clock.monotonic() - since >= DEAD_AFTER_SECONDS
+        own = BEATS_SEEN if beats is None or seen.beats is None else beats - seen.beats
+        return clock.monotonic() - seen.since >= self._dead_after and own >= BEATS_SEEN
 
 
 class Sweeper:
@@ -49,38 +72,44 @@ class Sweeper:
     def __init__(self, store: Store, rescuer: Rescuer) -> None:
         self._store = store
         self._rescuer = rescuer
-        self._doomed: queue.Queue[UUID | None] = queue.Queue()
+        self._tasks: queue.Queue[Callable[[], object] | None] = queue.Queue()
+        self._last = math.inf
+        """When to stop removing jobs."""
         self._thread = threading.Thread(target=self._run, name="penstock-sweeper", daemon=True)
 
     def start(self) -> None:
         """Start sweeping."""
         self._thread.start()
 
-    def destroy(self, job_id: UUID) -> None:
-        """Remove a job that is out of sight already."""
-        self._doomed.put(job_id)
+    def do(self, act: Callable[[], object]) -> None:
+        """Have something done that may take long, after what was asked for before."""
+        self._tasks.put(act)
 
     def stop(self) -> None:
-        """Finish what was asked for and end."""
-        self._doomed.put(None)
+        """Finish what was asked for and end. Jobs that are still to be removed then are left to the next server."""
+        self._last = clock.monotonic() + LAST_SECONDS
+        self._tasks.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         swept = clock.monotonic()
         while True:
             try:
-                job_id = self._doomed.get(timeout=LOOK_SECONDS)
+                act = self._tasks.get(timeout=LOOK_SECONDS)
             except queue.Empty:
                 self._attempt(self._rescuer.look)
             else:
-                if job_id is None:
+                if act is None:
                     return
-                self._attempt(partial(self._store.destroy_job, job_id))
+                self._attempt(act)
             if clock.monotonic() - swept >= SPACE_SECONDS:
                 swept = clock.monotonic()
                 self._attempt(self._store.give_space_back)
 
     def _attempt(self, act: Callable[[], object]) -> None:
+        removes = isinstance(act, partial) and act.func == self._store.destroy_job
+        if removes and clock.monotonic() >= self._last:
+            return  # It is a draft of nobody's: `drop_abandoned` finds it.
         try:
             act()
         except StoreError as error:

@@ -1,59 +1,18 @@
 """A server: one dispatcher, its worker processes, and signs of life, from start to stop."""
 
-import os
-import socket
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from uuid import UUID
+from functools import partial
 
-from penstock import clock, events
-from penstock.config import settings
-from penstock.errors import AppImportError, ConfigurationError, PenstockError, StoreError, StoreUnavailable
+from penstock import events
+from penstock.errors import PenstockError
+from penstock.server.crew import Crew
 from penstock.server.dispatcher import Dispatcher
-from penstock.server.markers import MOST_SLOTS
-from penstock.server.messages import FromWorker, JobDone, Ready, Recalled, SliceDone, StartFailed
-from penstock.server.pool import Pool, WorkerProcess
-from penstock.server.rescue import Rescuer, Sweeper
+from penstock.server.log_keeping import LinesOfServer
+from penstock.server.membership import Membership
+from penstock.server.options import ServerOptions, settings_of_workers
+from penstock.states import Command
 from penstock.store import process_name
-from penstock.store.protocol import Store, Topic
-from penstock.store.rows import ServerRow
-
-MOST_STILLBORN = 3
-"""Workers in a row that may die before they are ready, until the server gives up."""
-
-
-def cores() -> int:
-    """Return the processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How a server runs."""
-
-    app: Sequence[str]
-    """The modules its workers import."""
-    workers: int = 10
-    """Slots: pieces of work that run at once."""
-    processes: int | None = None
-    """Worker processes that share the slots. None: one for each core, but no more than slots."""
-    only: UUID | None = None
-    """Work on this one job and nothing else."""
-
-    def __post_init__(self) -> None:
-        if self.workers > MOST_SLOTS * self.process_count:
-            raise ConfigurationError(
-                f"{self.workers} workers are too many for --processes {self.process_count}: "
-                f"each has {MOST_SLOTS} at most; "
-                "give more processes or fewer workers"
-            )
-
-    @property
-    def process_count(self) -> int:
-        """The number of worker processes."""
-        return min(self.processes or cores(), self.workers)
+from penstock.store.protocol import Store
 
 
 class Server:
@@ -66,50 +25,31 @@ class Server:
         """Set when the server cannot go on, or has stopped."""
         self._store = store
         self._options = options
-        chosen = settings()
-        self._pool = Pool(
-            self.name,
-            app=options.app,
-            settings={
-                "store": store.url,
-                "durability": chosen.durability,
-                "timezone": chosen.timezone,
-                "max_record": chosen.max_record,
-                "max_slice": chosen.max_slice,
-            },
-            listener=self,
-        )
-        self.dispatcher = Dispatcher(store, self.name, self._pool.send, only=options.only)
+        # Of this store, which need not be the one that the settings name.
+        stores = {"store": store.url, "slices_store": getattr(store, "slices_url", None)}
+        self._crew = Crew(self.name, options, {**settings_of_workers(), **stores, **options.logging}, self._give_up)
+        self.dispatcher = Dispatcher(store, self.name, self._crew.pool.send, chosen=options.chosen)
+        self._crew.boss = self.dispatcher
         self.dispatcher.on_lost = self._give_up
-        self._rescuer = Rescuer(store, self.name)
-        self._sweeper = Sweeper(store, self._rescuer)
-        self.dispatcher.destroy = self._sweeper.destroy
-        self._stillborn = 0
+        self.dispatcher.on_command = self._obey
+        self.stop_asked = threading.Event()
+        """Set when somebody asked the server to stop, from elsewhere."""
+        self._membership = Membership(store, self.name, self.dispatcher)
+        self._lines = LinesOfServer(store.add_log_lines)
+        self._crew.on_lines = self._lines.take
+        self._crew.on_look = self._store_lines
+        self._obeying = False
         self._started = False
+        self.killed = False
+        """Whether it is to end without letting anything finish."""
 
     def start_workers(self) -> None:
         """Start the worker processes. They import the app while the caller may still upload."""
-        self._pool.start(self._options.process_count, self._options.workers)
+        self._crew.start()
 
     def start(self) -> None:
         """Appear, take over what the dead of this host left, and take work."""
-        self._presence = self._store.appear(self.name)
-        self._rescuer.look()
-        self._store.register_server(
-            ServerRow(
-                name=self.name,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                state="starting",
-                started_at=clock.now(),
-                heartbeat=0,
-                processes=self._options.process_count,
-                slots=self._options.workers,
-            )
-        )
-        self._listening = self._store.listen(Topic.WORK, self.dispatcher.wake)
-        self._sweeper.start()
-        self.dispatcher.start()
+        self._membership.begin(processes=self._options.process_count, slots=self._options.workers)
         self._started = True
         events.publish(events.ServerStarted(self.name, self._options.process_count, self._options.workers))
 
@@ -119,64 +59,65 @@ class Server:
         Of a server that was never started only the workers end.
         """
         if not self._started:
-            self._pool.kill()
-            self._pool.stop()
+            self._crew.pool.kill()
+            self._crew.pool.stop()
             return
         self.dispatcher.drain(grace)
         # Workers first: what is handed back may run elsewhere at once.
-        self._pool.kill()
-        self._pool.stop()
-        self.dispatcher.close()
-        self._sweeper.stop()
-        self._listening.close()
-        with suppress(StoreError):
-            # When the store refuses, the next server on this host finds us gone and does it.
-            self._store.release_server(self.name)
-        self._presence.close()
+        if self.killed:
+            self._crew.pool.kill()
+        self._crew.pool.stop()
+        self._membership.sweeper.do(self._lines.store)
+        self._membership.end()
+        self._crew.closed = True
         self.ended.set()
         events.publish(events.ServerStopped(self.name))
 
     def kill(self) -> None:
         """Kill the workers at once. What they held is taken over by the next server on this host."""
-        self._pool.kill()
+        self._crew.pool.kill()
 
-    # What workers say, in the pool's thread -------------------------------------------------------
+    def _store_lines(self) -> None:
+        if self._lines:
+            self._membership.sweeper.do(self._lines.store)
 
-    def received(self, worker: WorkerProcess, messages: list[FromWorker]) -> None:
-        """Pass on what a worker says."""
-        replies = [message for message in messages if isinstance(message, JobDone | SliceDone)]
-        if replies:
-            self.dispatcher.worker_returned(worker, replies)
-        for message in messages:
-            match message:
-                case Ready():
-                    self._stillborn = 0
-                    worker.ready = True
-                    self.dispatcher.worker_ready(worker, worker.slots, message.kinds)
-                    kinds = tuple(sorted(facts.kind for facts in message.kinds))
-                    events.publish(events.WorkerReady(worker.name, kinds))
-                case Recalled():
-                    self.dispatcher.worker_recalled(worker, message.keys)
-                case StartFailed():
-                    self._give_up(AppImportError(message.error))
+    def reload(self) -> None:
+        """Replace all workers by new ones, which import the app anew. What runs is finished first."""
+        self._crew.reload()
 
-    def died(self, worker: WorkerProcess) -> None:
-        """Have a dead worker's work queued again, and another worker started."""
-        if self.ended.is_set():
-            return
-        events.publish(events.WorkerDied(worker.name, worker.evidence))
-        self.dispatcher.worker_died(worker, worker.name, worker.evidence, worker.markers.working_on())
-        if not worker.ready:
-            self._stillborn += 1
-        if self._stillborn >= MOST_STILLBORN:
-            self._give_up(StoreUnavailable(f"workers die before they are ready; the last one: {worker.evidence}"))
-        else:
-            self._pool.start_worker(worker.slots)
+    def _obey(self, command: str) -> None:
+        """Have it done what was asked from elsewhere, one thing after another. Called again until it is answered."""
+        if not self._obeying:
+            self._obeying = True
+            self._membership.sweeper.do(partial(self._answer, command))
 
-    def broke(self, error: Exception) -> None:
-        """Give up: nothing will be heard of any worker any more."""
-        self._give_up(PenstockError(f"the server broke: {type(error).__name__}: {error}"))
+    def _answer(self, command: str) -> None:
+        """Do it, show it, and say so."""
+        try:
+            answer = self._done(command)
+            self.dispatcher.beat()
+            self._store.answer_command(self.name, command, answer)
+        finally:
+            self._obeying = False
+            self.dispatcher.wake()  # Somebody may have asked for something else meanwhile.
+
+    def _done(self, command: str) -> str:
+        answer = "done"
+        match command:
+            case Command.PAUSE:
+                self.dispatcher.pause()
+            case Command.RESUME:
+                self.dispatcher.resume()
+            case Command.STOP:
+                self.stop_asked.set()
+            case Command.KILL:
+                self.killed = True
+                self.stop_asked.set()
+            case Command.DUMP:
+                answer = self._crew.dumps.gather()
+        return answer
 
     def _give_up(self, error: PenstockError) -> None:
         self.failed = self.failed or error
+        self._crew.closed = True
         self.ended.set()

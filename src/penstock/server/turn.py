@@ -4,171 +4,171 @@ First what came back is settled, then free slots are filled, then batch jobs are
 left. What follows from it outside the store (events, pieces to hand out) is noted, and done after the commit.
 """
 
-from dataclasses import dataclass, field
+import json
+import logging
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from penstock import events
+from penstock import events, faults
+from penstock.batch.rejects import over_budget, reject_budget
 from penstock.model.failure import Failure
-from penstock.server.claiming import Claim
-from penstock.server.desk import Assignment
-from penstock.server.messages import JobDone, KindFacts, Reply, SliceDone
-from penstock.server.settling import (
-    MOST_CRASHES,
-    HeldHook,
-    HeldJob,
-    HeldSlice,
-    crash_of_job,
-    crash_of_slice,
-    move_values,
-    settlement_of_job,
-    settlement_of_slice,
-    summary_of,
-    values_after_hook,
-)
+from penstock.server.claiming import AFTER_HOOKS, Claim
+from penstock.server.ending import Endings, processing
+from penstock.server.ledger import Ending, Ledger, Outcome, Returned
+from penstock.server.losing import Losses
+from penstock.server.messages import Decision, JobDone, KindFacts, SliceDone
+from penstock.server.settling import HeldDue, HeldJob, HeldSlice, move_values, settlement_of_slice
 from penstock.states import Move, State, SubState
-from penstock.store.protocol import Store
-from penstock.store.rows import JobRow, JobSettlement, SliceSettlement
+from penstock.store.protocol import Store, Topic
+from penstock.store.rows import JobRow, SliceSettlement
 
+__all__ = ["Outcome", "Returned", "Turn"]
 
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """A piece that came back: done, crashed, or not started."""
+log = logging.getLogger("penstock")
 
-    piece: Assignment
-    reply: Reply | None = None
-    """None when it is not done."""
-    evidence: str | None = None
-    """How the worker died that worked on it; None when none did."""
-    place: int = 0
-    """The record the worker died at, 0 for unknown."""
-    worker: str = ""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What is to be done after the commit."""
-
-    announcements: list[events.Event] = field(default_factory=list)
-    doomed: list[UUID] = field(default_factory=list)
-    """Jobs out of sight already, to be removed at leisure."""
-    ended: list[UUID] = field(default_factory=list)
-    """Batch jobs of which no more slices will come."""
-    changed: list[UUID] = field(default_factory=list)
-    """Batch jobs that workers must be told of anew."""
+EXPIRED = Failure("Expired", "its `expires_at` passed before anything could start it")
 
 
 class Turn:
     """One turn. Its methods run inside the transaction."""
 
-    def __init__(self, store: Store, *, server: str, kinds: dict[str, KindFacts], now: datetime) -> None:
+    def __init__(self, store: Store, *, server: str, kinds: Mapping[str, KindFacts], now: datetime) -> None:
+        self._ledger = Ledger(store, server=server, kinds=kinds, now=now)
+        self._endings = Endings(self._ledger)
+        self._losses = Losses(self._ledger, self._endings)
         self._store = store
-        self._server = server
-        self._kinds = kinds
-        self._now = now
-        self._touched: set[UUID] = set()
-        self.outcome = Outcome()
 
-    # What came back ------------------------------------------------------------------------------
+    @property
+    def outcome(self) -> Outcome:
+        """What is to be done after the commit."""
+        return self._ledger.outcome
+
+    def insert(self, fresh: list[JobRow]) -> None:
+        """Store new jobs. One whose unique key is taken is dropped: who made it has gone on."""
+        for row in fresh:
+            self._ledger.note_due(row.run_at)
+        plain = [row for row in fresh if row.unique_key is None]
+        if plain:
+            self._store.insert_jobs(plain)
+        for row in fresh:
+            if row.unique_key is not None and not self._store.insert_unless_taken(row):
+                log.warning("%s %s is dropped: one with the same unique key waits or runs", row.kind, row.id)
 
     def settle(self, returned: list[Returned]) -> None:
         """Store how pieces ended."""
-        slices: list[tuple[HeldSlice, SliceSettlement]] = []
-        jobs: list[tuple[HeldJob, JobSettlement, JobDone]] = []
+        slices: list[tuple[HeldSlice, SliceSettlement, Decision | None]] = []
+        jobs: list[tuple[HeldJob, JobDone]] = []
+        self._store_what_was_not(returned)
+        self._losses.note_crashes(returned)
         for back in returned:
             held, reply = back.piece.subject, back.reply
             if isinstance(held, HeldSlice):
-                self._touched.add(held.job_id)
+                self._ledger.touched.add(held.job_id)
             if reply is None:
-                self._hand_back(back)
+                self._losses.hand_back(back)
             elif isinstance(held, HeldSlice):
                 assert isinstance(reply, SliceDone)
-                slices.append((held, settlement_of_slice(held, reply)))
+                if reply.stored is None:
+                    slices.append((held, settlement_of_slice(held, reply), reply.decided))
+                else:
+                    self._endings.follow_stored_slice(held, reply)
             else:
                 assert isinstance(reply, JobDone)
-                if isinstance(held, HeldJob):
-                    jobs.append((held, settlement_of_job(held, reply, self._now), reply))
+                if reply.unknown:
+                    self._losses.park_unknown(back, held.row)
+                elif isinstance(held, HeldJob):
+                    if self._is_to_be_settled(back, held, reply):
+                        jobs.append((held, reply))
+                elif isinstance(held, HeldDue):
+                    self._endings.settle_due(held, reply)
                 else:
-                    self._settle_hook(held, reply)
-        self._settle_slices(slices)
-        self._settle_jobs(jobs)
+                    self._endings.settle_hook(held, reply)
+        self._endings.settle_slices(slices)
+        self._endings.settle_jobs(jobs)
 
-    def _settle_slices(self, slices: list[tuple[HeldSlice, SliceSettlement]]) -> None:
-        if not slices:
-            return
-        refused = self._store.settle_slices([settlement for _, settlement in slices], server=self._server)
-        for held, settlement in slices:
-            if refused and settlement in refused:
-                self._announce(events.ResultRefused(held.job_id, held.kind))
-            elif settlement.exception is not None:
-                number = held.claimed.first_record + settlement.done
-                error = summary_of(settlement.exception)
-                self._announce(events.SliceFailed(held.job_id, held.kind, number, error))
+    def _is_to_be_settled(self, back: Returned, held: HeldJob, reply: JobDone) -> bool:
+        """Tell whether the end of a job is still to be stored; where it is not, see to what follows from it."""
+        if reply.stored is not None:
+            self._endings.follow_stored_job(held, reply)
+            return False
+        if held.stored or not self._leaves_nothing(back):
+            return True
+        self._endings.tell_end(held.row, reply)
+        return False
 
-    def _settle_jobs(self, jobs: list[tuple[HeldJob, JobSettlement, JobDone]]) -> None:
-        if not jobs:
-            return
-        refused = {refusal.id for refusal in self._store.settle_jobs([settlement for _, settlement, _ in jobs])}
-        for held, settlement, reply in jobs:
-            row = held.row
-            if settlement.id in refused:
-                self._announce(events.ResultRefused(row.id, row.kind))
-            elif reply.failure is not None:
-                self._announce(events.JobFailed(row.id, row.kind, summary_of(reply.failure)))
-            else:
-                self._announce(events.JobCompleted(row.id, row.kind))
+    def _store_what_was_not(self, returned: list[Returned]) -> None:
+        """Store the jobs that were handed out without it, and of which more is to be known than that they are done."""
+        rows = [
+            back.piece.subject.row
+            for back in returned
+            if isinstance(back.piece.subject, HeldJob)
+            and not back.piece.subject.stored
+            and not self._leaves_nothing(back)
+        ]
+        if rows:
+            self._store.insert_jobs(rows)
 
-    def _settle_hook(self, held: HeldHook, reply: JobDone) -> None:
-        row = held.row
-        expect = {"state": State.RUNNING, "sub_state": row.sub_state, "attempt": row.attempt}
-        if not self._store.update_job(row.id, values_after_hook(held, reply, self._now), expect=expect):
-            self._announce(events.ResultRefused(row.id, row.kind))
-        elif reply.failure is not None:
-            self._announce(events.JobFailed(row.id, row.kind, summary_of(reply.failure)))
-            self.outcome.ended.append(row.id)
-        elif held.moment == "after_batch":
-            self._end_batch(row)
-        else:
-            self._touched.add(row.id)
-            self.outcome.changed.append(row.id)
+    def _leaves_nothing(self, back: Returned) -> bool:
+        """Tell whether a job is through, and is not to be kept."""
+        reply, row = back.reply, back.piece.subject.row
+        return (
+            isinstance(reply, JobDone)
+            and not reply.unknown
+            and reply.decided is None
+            and reply.failure is None
+            and reply.columns.get("destroy_on_complete", True)
+            and "after_complete" not in self._ledger.hooks_of(row)
+        )
 
-    def _hand_back(self, back: Returned) -> None:
-        """Queue a piece again; one that has killed too many workers fails instead."""
-        held, evidence = back.piece.subject, back.evidence
-        crashes = 0 if evidence is None else _crashes_before(held) + 1
-        if evidence is not None and crashes >= MOST_CRASHES:
-            self._quarantine(back, evidence)
-        elif isinstance(held, HeldSlice):
-            self._store.hand_back_slice(held.job_id, held.claimed, crashed=crashes > 0)
-        else:
-            self._store.hand_back_job(held.row.id, held.row.attempt, crashed=crashes > 0)
-
-    def _quarantine(self, back: Returned, evidence: str) -> None:
-        held = back.piece.subject
-        if isinstance(held, HeldSlice):
-            self._settle_slices([(held, crash_of_slice(held, evidence, back.place, back.worker))])
-            return
-        row = held.row
-        values = crash_of_job(row, evidence, self._now, back.worker)
-        if self._store.update_job(row.id, values, expect={"state": State.RUNNING, "attempt": row.attempt}):
-            self._announce(events.JobFailed(row.id, row.kind, summary_of(values["exception"])))
-
-    # What is next --------------------------------------------------------------------------------
-
-    def claim(self, claim: Claim, only: UUID | None) -> None:
-        """Fill free slots; jobs that expired before they were started go."""
-        self._store.release_due_jobs(self._now)
-        claim.run(self._kinds, only=only)
-        self._touched.update(claim.exhausted)
+    def claim(self, claim: Claim, kinds: Mapping[str, KindFacts], only: UUID | None) -> None:
+        """Fill free slots with work of these kinds; jobs that expired before they were started go."""
+        self._store.release_due_jobs(self._ledger.now)
+        self._take_due_hooks(claim, kinds, only)
+        claim.run(kinds, only=only)
+        self._ledger.touched.update(claim.exhausted)
         for row in claim.expired:
-            self._doom(row.id)
-            self._announce(events.JobExpired(row.id, row.kind))
+            self._ledger.doom(row.id)
+            self._ledger.note_ending(Ending(row, Move.ABORT, failure=EXPIRED.to_json()))
+            self._ledger.announce(events.JobExpired(row.id, row.kind))
         for row in claim.started:
-            self._announce(events.JobStarted(row.id, row.kind))
+            self._ledger.announce(events.JobStarted(row.id, row.kind))
+
+    def _take_due_hooks(self, claim: Claim, kinds: Mapping[str, KindFacts], only: UUID | None) -> None:
+        """Take hooks that nobody is running: their server died, or somebody without the class made the move.
+
+        Before other work, which there may always be.
+        """
+        for row in self._store.jobs_due_for_hooks(kinds):
+            if only not in (None, row.id):
+                continue
+            moments = row.pending_hooks or ""
+            wanted = not set(moments.split()).isdisjoint(self._ledger.hooks_of(row))
+            if wanted and not claim.has_room_for_hooks(row):
+                return
+            if not self._store.claim_hooks(row.id, server=self._ledger.server):
+                continue
+            if wanted:
+                claim.add_due_hooks(row, moments)
+            else:
+                self._endings.settle_due(HeldDue(row, moments), JobDone(0, 0.0, None, None, {}, {}))
+                claim.more = True  # There may be many of these, and no answer will call for the next turn.
+
+    def follow_moves(self, claim: Claim) -> None:
+        """Have the hooks run that follow the moves of this turn; wake other servers where a limit was left."""
+        for job_id, moments in self._ledger.due:
+            row = self._store.job(job_id)
+            if row is not None:
+                claim.add_due_hooks(row, moments)
+        if self._ledger.freed:
+            self._store.announce(Topic.WORK)
 
     def finish_batches(self, claim: Claim) -> None:
         """End the batch jobs that this turn touched, where nothing is left that could still succeed by itself."""
-        for job_id in self._touched:
+        for job_id in sorted(self._ledger.touched):  # In one order: a store may lock each until the end.
+            if job_id in self._ledger.rejecting and self._ends_by_rejects(job_id):
+                continue
             standing = self._store.standing(job_id)
             if standing.finished:
                 self._finish(job_id, standing.failed, claim)
@@ -179,46 +179,62 @@ class Turn:
             return
         if row.record_count is None or row.uploader is not None:
             return  # The upload is going on: more will come.
-        facts = self._kinds.get(row.kind)
+        if row.destroy_on_complete and self._store.progress(job_id).rejected:
+            # Whoever settled them and noted this may have died between, where the slices are in a store of their own.
+            row.destroy_on_complete = False
+            self._store.update_job(job_id, {"destroy_on_complete": False})
+        faults.at("before_complete")
         if failed:
-            self._fail_batch(row, failed)
-        elif facts is not None and "after_batch" in facts.hooks:
+            self._fail_batch(row, "SlicesFailed", f"{failed} slice{'s' if failed > 1 else ''} failed to process")
+        elif (over := self._over_budget(row)) is not None:
+            self._fail_batch(row, "TooManyRejects", over)
+        elif not AFTER_HOOKS.isdisjoint(self._ledger.hooks_of(row)):
             self._begin_after(row, claim)
-        elif self._store.update_job(job_id, move_values(row, Move.COMPLETE, self._now), expect=_processing(row)):
-            self._end_batch(row)
+        else:
+            self._complete(row)
 
-    def _fail_batch(self, row: JobRow, failed: int) -> None:
-        message = f"{failed} slice{'s' if failed > 1 else ''} failed to process"
-        given = {"exception": Failure("SlicesFailed", message).to_json()}
-        if self._store.update_job(row.id, move_values(row, Move.FAIL, self._now, given), expect=_processing(row)):
-            self._announce(events.JobFailed(row.id, row.kind, message))
-            self.outcome.ended.append(row.id)
+    def _ends_by_rejects(self, job_id: UUID) -> bool:
+        """Fail a job of which more records were rejected than it allows, and tell so."""
+        row = self._store.job(job_id)
+        if row is None or row.state is not State.RUNNING or row.sub_state is not SubState.PROCESSING:
+            return False
+        over = self._over_budget(row)
+        if over is not None:
+            self._fail_batch(row, "TooManyRejects", over)
+        return over is not None
+
+    def _over_budget(self, row: JobRow) -> str | None:
+        """Return in words that too many records were rejected; None where they were not, or it is not known yet."""
+        if '"max_rejects":null' in row.fields:
+            return None
+        is_whole = row.record_count is not None and row.uploader is None
+        budget = reject_budget(json.loads(row.fields).get("max_rejects"), row.record_count if is_whole else None)
+        return None if budget is None else over_budget(self._store.progress(row.id).rejected, budget)
+
+    def _fail_batch(self, row: JobRow, why: str, message: str) -> None:
+        given = {"exception": Failure(why, message).to_json()}
+        values = self._values(row, Move.FAIL, given)
+        if self._store.update_job(row.id, values, expect=processing(row)):
+            self._ledger.note_move(row, values)
+            self._ledger.announce(events.JobFailed(row.id, row.kind, message, self._seconds_of(row)))
+            self._ledger.outcome.ended.append(row.id)
 
     def _begin_after(self, row: JobRow, claim: Claim) -> None:
         """Win the right to run `after_batch`: one server does."""
-        expect = _processing(row)
-        values = {"sub_state": SubState.AFTER, "server": self._server, "attempt": row.attempt + 1}
+        expect = processing(row)
+        values = {"sub_state": SubState.AFTER, "server": self._ledger.server, "attempt": row.attempt + 1}
         if self._store.update_job(row.id, values, expect=expect):
-            row.sub_state, row.server, row.attempt = SubState.AFTER, self._server, row.attempt + 1
+            row.sub_state, row.server, row.attempt = SubState.AFTER, self._ledger.server, row.attempt + 1
             claim.add_hook(row, "after_batch")
 
-    def _end_batch(self, row: JobRow) -> None:
-        self._announce(events.JobCompleted(row.id, row.kind))
-        self.outcome.ended.append(row.id)
-        if row.destroy_on_complete:
-            self._doom(row.id)
+    def _seconds_of(self, row: JobRow) -> float:
+        return (self._ledger.now - (row.started_at or self._ledger.now)).total_seconds()
 
-    def _doom(self, job_id: UUID) -> None:
-        self._store.update_job(job_id, {"draft": True})
-        self.outcome.doomed.append(job_id)
+    def _complete(self, row: JobRow) -> None:
+        values = self._values(row, Move.COMPLETE)
+        if self._store.update_job(row.id, values, expect=processing(row)):
+            self._ledger.end_batch(row, values, self._seconds_of(row))
 
-    def _announce(self, event: events.Event) -> None:
-        self.outcome.announcements.append(event)
-
-
-def _crashes_before(held: HeldSlice | HeldJob | HeldHook) -> int:
-    return held.claimed.crash_count if isinstance(held, HeldSlice) else held.row.crash_count
-
-
-def _processing(row: JobRow) -> dict[str, object]:
-    return {"state": State.RUNNING, "sub_state": SubState.PROCESSING, "attempt": row.attempt}
+    def _values(self, row: JobRow, move: Move, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        moved = move_values(row, move, self._ledger.now, given)
+        return {**moved, **self._ledger.due_after(row, [move])}

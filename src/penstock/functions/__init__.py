@@ -1,0 +1,1 @@
+"""Functions as jobs: `@job`, handles that can be waited for, and feedback in the application."""
