@@ -13,15 +13,20 @@ from penstock import clock, events
 from penstock.batch.categories import OutputCategory
 from penstock.batch.download import download_output
 from penstock.batch.job import BatchJob
+from penstock.batch.rendering import form_for
 from penstock.errors import ConfigurationError, InputError, OutputError, PenstockError, Stopped, StoreFull
 from penstock.model.job import Job
-from penstock.server.server import Server, ServerOptions
+from penstock.server.chosen import Chosen
+from penstock.server.options import ServerOptions
+from penstock.server.server import Server
 from penstock.service.jobs import View, failed_records
 from penstock.service.overlap import PrefixWriter
 from penstock.service.resuming import Plan, plan_resume
 from penstock.states import ENDED, State
 from penstock.store import Topic, current_store, presence_name
 from penstock.streams import open_reader
+from penstock.streams.places import scheme_in, whole_name
+from penstock.tabular import TableFormat
 
 SHOWN_SECONDS = 0.25
 """How often progress is told."""
@@ -56,6 +61,8 @@ class RunRequest:
     values: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the new job."""
     input: str | None = None
+    input_format: str | None = None
+    """The format of the input; None for what the class says."""
     outputs: Sequence[str] = ()
     """Each a path for the first output, or `category=path`."""
     upload: Mapping[str, Any] = field(default_factory=dict)
@@ -120,7 +127,9 @@ class Run:
         request = self._request
         self.server = Server(
             self._store,
-            ServerOptions(app=request.app, workers=request.workers, processes=request.processes, only=self.job.id),
+            ServerOptions(
+                app=request.app, workers=request.workers, processes=request.processes, chosen=Chosen(only=self.job.id)
+            ),
         )
         self.server.start_workers()
         try:
@@ -175,7 +184,11 @@ class Run:
         assert isinstance(job, BatchJob)
         assert self.plan.source is not None
         # Outputs that cannot be opened must be known before there is a job.
-        writers = [PrefixWriter(self._store, job, category, target) for category, target in self._targets()]
+        writers = [
+            PrefixWriter(self._store, job, category, target)
+            for category, target in self._targets()
+            if not isinstance(form_for(category, target), TableFormat)  # These are written when all is done.
+        ]
         try:
             job.row.uploader = presence_name(self._store)
             self.plan.begin()
@@ -224,9 +237,12 @@ class Run:
             self._observer.progress(progress.processed, progress.failed_slices)
 
     def _deliver(self) -> View:
-        """Write the outputs; only then may the job be destroyed."""
+        """Write the outputs; only then may the job be destroyed, and not where records of it were rejected."""
         view = self._delivered_batch(self.job) if isinstance(self.job, BatchJob) else {"result": self.job.result}
-        if self.plan.destroys:
+        rejected = self._store.progress(self.job.id).rejected
+        if rejected:
+            view["rejected"] = rejected
+        elif self.plan.destroys:
             self.job.destroy()
         return view
 
@@ -271,13 +287,15 @@ class Run:
             )
         if request.overlap and request.input is None:
             raise ConfigurationError("--overlap needs --input: it processes while it uploads")
+        if request.input_format is not None:
+            job.input_category = job.input_category.model_copy(update={"format": request.input_format})
         if request.input not in (None, STANDARD):
-            job.input_category.file_name = os.path.abspath(str(request.input))
+            job.input_category.file_name = whole_name(str(request.input))
         if request.outputs and not job.collected_categories():
             job.collect_output = True
         for category, target in _parsed_outputs(job, request.outputs):
             if target != STANDARD:
-                category.file_name = os.path.abspath(target)
+                category.file_name = whole_name(target)
                 if not job.output_categories:
                     job.output_categories = [category]
         return Plan(job, source=request.input, overlap=request.overlap)
@@ -304,9 +322,9 @@ class Run:
         ):
             open_reader(str(source), streams=self._request.upload.get("streams")).close()
         for _, target in self._targets():
-            folder = os.path.dirname(os.path.abspath(target))
-            if target == STANDARD:
+            if target == STANDARD or scheme_in(target):
                 continue
+            folder = os.path.dirname(os.path.abspath(target))
             if os.path.isdir(target):
                 raise OutputError(f"{target} is a directory; name a file for the output")
             if not os.access(folder, os.W_OK):
@@ -320,7 +338,7 @@ class Run:
 
 
 def _parsed_outputs(job: BatchJob, outputs: Sequence[str]) -> list[tuple[OutputCategory, str]]:
-    names = {category.name for category in job.collected_categories()}
+    names = {category.name for category in job.stored_categories()}
     parsed = []
     for output in outputs:
         name, separator, path = output.partition("=")

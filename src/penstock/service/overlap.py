@@ -7,6 +7,7 @@ from typing import IO, Any
 from penstock.batch.categories import OutputCategory
 from penstock.batch.download import write_outputs
 from penstock.batch.job import BatchJob
+from penstock.batch.rendering import rendering_of
 from penstock.store.protocol import Store
 from penstock.store.rows import OutputRow
 from penstock.streams import open_writer
@@ -22,6 +23,7 @@ class PrefixWriter:
         self.count = 0
         self._store = store
         self._job_id = job.id
+        self._rendering = rendering_of(job, category, target)
         where: str | IO[bytes] = sys.stdout.buffer if target == "-" else target
         self._stream: Any = open_writer(where)
         self._after = (0, 0)
@@ -40,6 +42,7 @@ class PrefixWriter:
         if self._error is not None:
             raise self._error
         self._write(None)
+        self._stream.write(self._rendering.end())
         self._stream.commit()
 
     def discard(self) -> None:
@@ -67,6 +70,7 @@ class PrefixWriter:
                 self._note,
                 self._store.outputs(self._job_id, self.category.name, after=self._after, before=before),
             ),
+            self._rendering,
         )
 
     def _note(self, row: OutputRow) -> OutputRow:

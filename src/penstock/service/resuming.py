@@ -10,6 +10,7 @@ from penstock.model.kinds import known_kinds
 from penstock.query import Query
 from penstock.server.rescue import Rescuer
 from penstock.states import State, SubState
+from penstock.store import without_password
 from penstock.store.protocol import Store
 from penstock.store.rows import JobRow
 
@@ -58,7 +59,7 @@ def plan_resume(store: Store, job_id: UUID | None, *, newest: bool) -> Plan:
     row = _newest(store) if newest or job_id is None else store.job(job_id)
     if row is None:
         raise JobNotFound(
-            f"there is no job {job_id or 'to resume'} in {store.url}; "
+            f"there is no job {job_id or 'to resume'} in {without_password(store.url)}; "
             "if its upload had not ended, run the first command again"
         )
     if row.state is State.ABORTED:

@@ -1,0 +1,1 @@
+"""The pages, a file for each part. What they tell and do is in `service`."""
