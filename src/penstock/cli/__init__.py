@@ -1,4 +1,4 @@
-"""The command line: `penstock run | server | jobs`."""
+"""The command line: `penstock run | server | node | jobs | schedules | dirmon | audit | keys | store | web`, …"""
 
 import importlib
 import os
@@ -10,9 +10,20 @@ import click
 from penstock.errors import PenstockError
 
 COMMANDS = {
+    "audit": "penstock.cli.audit:audit",
+    "bench": "penstock.cli.bench:bench",
+    "dirmon": "penstock.cli.dirmon:dirmon",
     "jobs": "penstock.cli.jobs:jobs",
+    "keys": "penstock.cli.keys:keys",
+    "node": "penstock.cli.node:node",
     "run": "penstock.cli.run:run",
+    "schedules": "penstock.cli.schedules:schedules",
     "server": "penstock.cli.server:server",
+    "servers": "penstock.cli.servers:servers",
+    "settings": "penstock.cli.status:settings_command",
+    "status": "penstock.cli.status:status_command",
+    "store": "penstock.cli.store:store",
+    "web": "penstock.cli.web:web",
 }
 """Where each command lives; only the one that is called is imported."""
 

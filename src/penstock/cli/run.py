@@ -17,10 +17,11 @@ from penstock.config import settings
 from penstock.errors import ConfigurationError, PenstockError, Stopped
 from penstock.ids import parse_id
 from penstock.server.app import import_app, import_target
-from penstock.server.server import cores
+from penstock.server.options import cores
 from penstock.service.batch_run import Run, RunRequest
 from penstock.service.jobs import View
 from penstock.states import State
+from penstock.store import without_password
 
 MOST_NAMED = 20
 """Failed records that are named one by one."""
@@ -60,6 +61,12 @@ NEWEST = "newest"
     metavar="[ID]",
     help="Go on with a job where it stopped, the newest by default.",
 )
+@click.option(
+    "--format",
+    "input_format",
+    metavar="NAME",
+    help="Read the input as rows: csv, jsonl, parquet and so on; auto by its name.  [default: what the class says]",
+)
 @click.option("--encoding", default="utf-8", show_default=True, help="The text encoding of the input.")
 @click.option(
     "--encoding-errors",
@@ -87,6 +94,7 @@ def run(
     processes: int | None,
     overlap: bool,
     resume: str | None,
+    input_format: str | None,
     encoding: str,
     encoding_errors: str,
     grace: float,
@@ -109,12 +117,13 @@ def run(
         processes=processes,
         grace=grace,
         overlap=overlap,
+        input_format=input_format,
         resume=_resume_id(resume),
         resume_newest=resume == NEWEST,
     )
     shown = progress_for(sys.stderr, quiet=as_json)
     if not as_json:
-        click.echo(f"store: {settings().store}", err=True)
+        click.echo(f"store: {without_password(settings().store)}", err=True)
     view = _run(request, shown)
     _tell_result(view, request, as_json)
     if view["state"] != State.COMPLETED:
@@ -205,7 +214,7 @@ def _resume_command(job: Run, request: RunRequest) -> str:
         words += ["--app", module]
     for output in request.outputs:
         words += ["--output", output]
-    words += ["--store", settings().store]
+    words += ["--store", without_password(settings().store)]
     return shlex.join(words)
 
 
@@ -231,10 +240,8 @@ def _tell_result(view: View, request: RunRequest, as_json: bool) -> None:
         click.echo(f"  … and {len(view['failed']) - MOST_NAMED:,} more; penstock jobs show {view['id']}", err=True)
     apps = " ".join(f"--app {shlex.quote(module)}" for module in request.app)
     outputs = "".join(f" --output {shlex.quote(output)}" for output in request.outputs)
-    click.echo(
-        f"correct the code, then: penstock run --resume {view['id']} {apps}{outputs} --store {settings().store}",
-        err=True,
-    )
+    store = shlex.quote(without_password(settings().store))
+    click.echo(f"correct the code, then: penstock run --resume {view['id']} {apps}{outputs} --store {store}", err=True)
 
 
 def _told(error: ValidationError) -> str:

@@ -47,7 +47,8 @@ def _woken_by_signals() -> Iterator[None]:
     os.set_blocking(sender, False)
 
     def kick() -> None:
-        while (numbers := os.read(receiver, 64)) not in (b"", b"\0"):
+        # The zero that ends it may come together with a signal.
+        while 0 not in (numbers := os.read(receiver, 64)):
             if signal.SIGURG not in numbers:
                 time.sleep(SETTLE_SECONDS)
                 signal.pthread_kill(main, signal.SIGURG)
