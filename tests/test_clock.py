@@ -23,6 +23,20 @@ def test_the_systems_clock_is_corrected_by_its_offset_and_durations_are_not():
     assert abs(system.monotonic() - time.monotonic()) < 5
 
 
+@pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(minutes=-10)])
+def test_once_measured_it_does_not_follow_the_machines_clock_when_that_is_set(monkeypatch, step):
+    system = SystemClock()
+    system.set_offset(timedelta(hours=2))
+    monkeypatch.setattr(clock, "machine_now", lambda: datetime.now(UTC) + step)
+    assert abs(system.now() - (datetime.now(UTC) + timedelta(hours=2))) < timedelta(seconds=0.5)
+
+
+def test_never_measured_it_is_the_machines_clock_whatever_that_is_set_to(monkeypatch):
+    system = SystemClock()
+    monkeypatch.setattr(clock, "machine_now", lambda: datetime.now(UTC) + timedelta(hours=1))
+    assert abs(system.now() - (datetime.now(UTC) + timedelta(hours=1))) < timedelta(seconds=0.5)
+
+
 def test_a_manual_clock_moves_only_when_told_to():
     manual = ManualClock()
     start = manual.now()

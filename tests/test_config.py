@@ -88,7 +88,9 @@ class TestOrder:
 
 class TestWrong:
     def test_an_unknown_name_is_named_with_the_known_ones(self):
-        with pytest.raises(ConfigurationError, match=r"configure\(\): there is no setting 'stor'; known: store, app,"):
+        with pytest.raises(
+            ConfigurationError, match=r"configure\(\): there is no setting 'stor'; known: store, slices_store, app,"
+        ):
             configure(stor="x")
 
     @pytest.mark.parametrize(
@@ -154,3 +156,25 @@ def test_without_an_app_the_folder_jobs_is_it_where_it_exists(tmp_path):
 def test_settings_cannot_be_changed_in_place():
     with pytest.raises(AttributeError):
         settings().store = "sqlite:///a.db"
+
+
+class TestRootsAndCode:
+    def test_there_are_no_roots_and_no_code_on_demand_until_they_are_set(self):
+        assert (settings().allowed_roots, settings().allow_on_demand_code) == ((), False)
+
+    def test_roots_are_separated_by_commas_and_may_hold_spaces(self, environment):
+        environment(PENSTOCK_ALLOWED_ROOTS="/data/in box, s3://bucket/in,")
+        assert settings().allowed_roots == ("/data/in box", "s3://bucket/in")
+
+    def test_a_root_is_an_absolute_path_or_a_url(self):
+        with pytest.raises(ConfigurationError, match="data is neither an absolute path nor a URL"):
+            configure(allowed_roots=["data"])
+
+    @pytest.mark.parametrize(("text", "meant"), [("true", True), ("1", True), ("False", False), ("0", False)])
+    def test_code_on_demand_is_allowed_by_a_plain_word(self, environment, text, meant):
+        environment(PENSTOCK_ALLOW_ON_DEMAND_CODE=text)
+        assert settings().allow_on_demand_code is meant
+
+    def test_any_other_word_is_refused(self):
+        with pytest.raises(ConfigurationError, match="must be true or false"):
+            configure(allow_on_demand_code="maybe")

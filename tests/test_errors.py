@@ -32,7 +32,12 @@ def test_the_tree_that_is_drawn_is_the_tree_that_is():
 
 
 def test_the_drawing_says_which_are_errors_of_python_too():
-    python = {"TimeoutError": TimeoutError, "LookupError": LookupError, "TypeError": TypeError}
+    python = {
+        "TimeoutError": TimeoutError,
+        "LookupError": LookupError,
+        "TypeError": TypeError,
+        "ValueError": ValueError,
+    }
     for _, name, text in drawn():
         for word in re.findall(r"also a (\w+)", text):
             assert issubclass(getattr(errors, name), python[word])

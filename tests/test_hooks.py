@@ -1,6 +1,8 @@
 """Hooks: which methods run at which moment, in which order."""
 
+from penstock import hooks
 from penstock.hooks import HOOKS, after_batch, before_batch, collect_hooks
+from penstock.states import Move
 
 
 class Base:
@@ -84,5 +86,8 @@ def test_a_mark_leaves_the_method_as_it_is():
 
 
 def test_every_moment_has_its_decorator_and_says_when_it_comes():
-    assert HOOKS.keys() == {"before_batch", "after_batch"}
-    assert all(HOOKS.values())
+    for name, hook in HOOKS.items():
+        assert getattr(hooks, name) is hook
+        assert hook.name == name
+        assert hook.meaning
+    assert {f"{when}_{move}" for when in ("before", "after") for move in Move} < HOOKS.keys()

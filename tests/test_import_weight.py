@@ -71,7 +71,14 @@ def test_nothing_heavy_is_imported_before_it_is_used(fresh):
 
 def test_no_engine_stream_server_or_face_is_imported_before_it_is_used(fresh):
     inner = {name for name in fresh()["modules"] if name.startswith("penstock.")}
-    above = ("penstock.store.sqlite", "penstock.streams", "penstock.server", "penstock.service", "penstock.cli")
+    above = (
+        "penstock.store.sqlite",
+        "penstock.store.postgres",
+        "penstock.streams",
+        "penstock.server",
+        "penstock.service",
+        "penstock.cli",
+    )
     assert {name for name in inner if name.startswith(above)} == set()
 
 

@@ -1,7 +1,8 @@
 """The table of moves, against one written here from the description of the original.
 
-Differences that are meant: `resume` of a regular job queues it (its attempt ended with the pause), and a batch
-job is completed only from its slices or its `after_batch`.
+Differences that are meant: `resume` of a regular job queues it (its attempt ended with the pause), a batch job is
+completed only from its slices or its `after_batch`, and one that counts against a limit queues where it would
+otherwise run again at once.
 """
 
 import itertools
@@ -19,6 +20,7 @@ from penstock.states import (
     FINAL,
     TRANSITIONS,
     Move,
+    ServerState,
     SliceState,
     Standing,
     State,
@@ -51,17 +53,22 @@ EXPECTED = [
     ("abort", False, "paused", ANY, None, "aborted", CLEARED),
     ("abort", False, "failed", ANY, None, "aborted", CLEARED),
     ("requeue", False, "running", ANY, None, "queued", CLEARED),
-    ("start", True, "queued", ANY, None, "running", "before"),
+    ("start", True, "queued", (None, "before"), None, "running", "before"),
+    ("start", True, "queued", ("processing",), None, "running", "processing"),
     ("complete", True, "running", ("processing", "after"), None, "completed", CLEARED),
-    ("fail", True, "queued", ANY, None, "failed", CLEARED),
+    ("fail", True, "queued", ANY, None, "failed", KEPT),
     ("fail", True, "running", ANY, None, "failed", KEPT),
     ("fail", True, "paused", ANY, None, "failed", KEPT),
     ("retry", True, "failed", (None, "before"), None, "queued", CLEARED),
-    ("retry", True, "failed", ("processing", "after"), None, "running", "processing"),
-    ("pause", True, "queued", ANY, None, "paused", CLEARED),
+    ("retry", True, "failed", ("processing", "after"), "limited", "queued", "processing"),
+    ("retry", True, "failed", ("processing", "after"), "unlimited", "running", "processing"),
+    ("resubmit", True, "completed", ANY, "limited", "queued", "processing"),
+    ("resubmit", True, "completed", ANY, "unlimited", "running", "processing"),
+    ("pause", True, "queued", ANY, None, "paused", KEPT),
     ("pause", True, "running", ("processing",), None, "paused", KEPT),
     ("resume", True, "paused", NONE, "not started", "queued", CLEARED),
-    ("resume", True, "paused", ("processing",), "started", "running", KEPT),
+    ("resume", True, "paused", ("processing",), "limited", "queued", KEPT),
+    ("resume", True, "paused", ("processing",), "unlimited", "running", KEPT),
     ("abort", True, "queued", ANY, None, "aborted", CLEARED),
     ("abort", True, "running", ANY, None, "aborted", CLEARED),
     ("abort", True, "paused", ANY, None, "aborted", CLEARED),
@@ -77,7 +84,8 @@ def expected(move, standing):
         holds = {
             None: True,
             "pausable": standing.pausable,
-            "started": standing.started,
+            "limited": standing.limited,
+            "unlimited": not standing.limited,
             "not started": not standing.started,
         }[condition]
         same = (name, batch, before) == (move, standing.batch, standing.state)
@@ -87,9 +95,9 @@ def expected(move, standing):
 
 
 STANDINGS = [
-    Standing(state, batch, sub_state, started, pausable)
-    for state, batch, sub_state, started, pausable in itertools.product(
-        State, (False, True), (None, *SubState), (False, True), (False, True)
+    Standing(state, batch, sub_state, started, pausable, limited)
+    for state, batch, sub_state, started, pausable, limited in itertools.product(
+        State, (False, True), (None, *SubState), (False, True), (False, True), (False, True)
     )
 ]
 
@@ -107,12 +115,13 @@ def test_each_move_applies_to_exactly_the_standings_of_the_description(move):
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))
-def test_no_move_leaves_a_final_state(state):
-    assert not any(row.source is state for row in TRANSITIONS)
+def test_a_final_state_is_left_only_by_records_that_come_back(state):
+    assert {row.move for row in TRANSITIONS if row.source is state and row.batch} <= {Move.RESUBMIT}
+    assert not any(row.source is state for row in TRANSITIONS if not row.batch)
 
 
 def test_every_state_that_is_not_final_can_be_left():
-    assert {row.source for row in TRANSITIONS} == set(State) - FINAL
+    assert {row.source for row in TRANSITIONS if row.move is not Move.RESUBMIT} == set(State) - FINAL
     assert set(State) - ENDED == {State.QUEUED, State.RUNNING, State.PAUSED}
 
 
@@ -129,7 +138,8 @@ def _applies(row, standing):
         and {
             None: True,
             "pausable": standing.pausable,
-            "started": standing.started,
+            "counted against a limit": standing.limited,
+            "not counted against a limit": not standing.limited,
             "not started": not standing.started,
         }[row.guard]
     )
@@ -157,8 +167,12 @@ RETRY = {"completed_at": None, "exception": None, "crash_count": 0, **OFF_WORKER
     [
         ("start", Standing(State.QUEUED, False), {"started_at": NOW, "server": "S", "worker": "W", "attempt": 5}),
         ("start", Standing(State.QUEUED, True), {"started_at": NOW, "server": "S", "worker": "W", "attempt": 5}),
-        ("complete", Standing(State.RUNNING, False), {**END, "percent_complete": 100}),
-        ("complete", Standing(State.RUNNING, True, SubState.AFTER), {**END, "percent_complete": 100}),
+        ("complete", Standing(State.RUNNING, False), {**END, "percent_complete": 100, "exception": None}),
+        (
+            "complete",
+            Standing(State.RUNNING, True, SubState.AFTER),
+            {**END, "percent_complete": 100, "exception": None},
+        ),
         ("fail", Standing(State.QUEUED, False), {**END, "failure_count": 3, "exception": "E"}),
         ("fail", Standing(State.RUNNING, True), {**END, "failure_count": 3, "exception": "E"}),
         ("retry", Standing(State.FAILED, False), RETRY),
@@ -223,13 +237,19 @@ def test_whatever_is_asked_a_job_stays_in_a_standing_of_the_table(moves, batch, 
 
 
 class TestSqlChecks:
+    @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
     @pytest.mark.parametrize(
         ("table", "column", "values"),
-        [("jobs", "state", State), ("jobs", "sub_state", SubState), ("slices", "state", SliceState)],
+        [
+            ("jobs", "state", State),
+            ("jobs", "sub_state", SubState),
+            ("slices", "state", SliceState),
+            ("servers", "state", ServerState),
+        ],
     )
-    def test_the_database_allows_exactly_the_states_of_the_table(self, table, column, values):
-        folder = files("penstock.store") / "sql" / "sqlite_migrations"
+    def test_the_database_allows_exactly_the_states_of_the_table(self, engine, table, column, values):
+        folder = files("penstock.store") / "sql" / f"{engine}_migrations"
         script = "\n".join(entry.read_text("utf-8") for entry in folder.iterdir())
-        body = re.search(rf"CREATE TABLE {table} \((.*?)\n\)", script, re.DOTALL).group(1)
+        body = re.search(rf"CREATE TABLE (?:{{schema}}\.)?{table} \((.*?)\n\)", script, re.DOTALL).group(1)
         listed = re.search(rf"CHECK \({column} IN \((.*?)\)\)", body).group(1)
         assert re.findall(r"'(\w+)'", listed) == [str(value) for value in values]

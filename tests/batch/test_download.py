@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from penstock import BatchJob, Result
-from penstock.batch.download import render_line
+from penstock.batch.rendering import render_line
 from penstock.errors import ConfigurationError, JobIncomplete, OutputError
 
 

@@ -14,16 +14,22 @@ SMALL = {
     "batch": ["--lines", "3000", "--rounds", "1", "--mixed", "1"],
     "work": ["--lines", "300", "--work-rounds", "1"],
     "records": ["--lines", "5000", "--rounds", "1"],
-    "jobs": ["--jobs", "50", "--more-jobs", "100", "--commits", "5", "--rounds", "1"],
-    "latency": ["--pickups", "2"],
-    "idle": ["--idle-seconds", "1"],
-    "memory": ["--small-mb", "1", "--medium-mb", "1", "--large-mb", "2"],
+    "housekeeping": ["--finished", "400", "--rounds", "2", "--claims", "5", "--pause-ms", "1"],
+    "rows": ["--row-rounds", "1"],
+    "enqueue": ["--jobs", "50", "--commits", "5", "--rounds", "1"],
+    "stores": ["--lines", "1000", "--rounds", "1"],
+    "oltp": ["--seconds", "1", "--pairs", "1", "--jobs-per-second", "20"],
+    "queues": ["--jobs", "100", "--rounds", "1"],
 }
+"""Others without rivals are measured by `tests/bench`."""
+ON_POSTGRES = {"stores", "oltp", "queues"}
 
 
 @pytest.mark.parametrize("subject", SMALL)
-def test_each_subject_prints_its_tables_and_writes_them_with_settings_and_versions(subject, tmp_path):
+def test_each_subject_prints_its_tables_and_writes_them_with_settings_and_versions(subject, tmp_path, request):
     command = [sys.executable, "-m", "benchmarks", subject, *SMALL[subject]]
+    if subject in ON_POSTGRES:
+        command += ["--postgres", request.getfixturevalue("postgres_server")]
     done = subprocess.run(
         [*command, "--data", str(tmp_path / "data"), "--results", str(tmp_path / "results")],
         check=False,

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 
 import click
@@ -9,7 +10,7 @@ import pytest
 
 from penstock import BatchJob, Job
 from penstock import cli as penstock_cli
-from penstock.cli import COMMANDS, main, penstock
+from penstock.cli import COMMANDS, penstock
 from penstock.cli.progress import Lines as ProgressLines
 from penstock.store import open_store
 
@@ -25,25 +26,6 @@ class Text(BatchJob, kind="tests.cli.Text"):
 
     def perform(self, record):
         return record
-
-
-@pytest.fixture
-def call(capsys, monkeypatch):
-    """Return a function that runs a command line and returns exit code, output and errors."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["penstock", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        return caught.value.code or 0, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def url(tmp_path, configured_store):
-    return configured_store.url
 
 
 def every_command(group=penstock, path=()):
@@ -63,7 +45,7 @@ def test_the_help_of_every_command_has_an_example_that_parses(call, path, comman
     code, out, err = call(*path, "--help")
     assert (code, err) == (0, "")
     line = next(line.strip() for line in command.help.splitlines() if line.strip().startswith("Example: "))
-    words = line.removeprefix("Example: ").split()
+    words = shlex.split(line.removeprefix("Example: "))
     assert words[: len(path) + 1] == ["penstock", *path]
     command.make_context(path[-1], words[len(path) + 1 :])
     assert "Example:" in out
@@ -89,9 +71,10 @@ def test_jobs_list_shows_jobs_newest_first(call, url):
     code, out, err = call("jobs", "list", "--store", url)
     lines = out.splitlines()
     assert (code, err, len(lines)) == (0, "", 3)
-    assert lines[0].split() == ["id", "kind", "state", "priority", "record_count", "created_at"]
+    assert lines[0].split() == ["id", "kind", "state", "prio", "done", "age", "waits", "because"]
     assert [line.split()[0] for line in lines[1:]] == [str(job.id) for job in reversed(jobs)]
-    assert lines[1].split()[1:5] == ["tests.cli.Post", "queued", "7", "-"]
+    assert lines[1].split()[1:5] == ["tests.cli.Post", "queued", "7", "0%"]
+    assert out.count("no server is running") == 2
 
 
 def test_jobs_list_as_json_is_what_the_service_says(call, url):
@@ -167,7 +150,7 @@ def test_store_may_be_a_bare_file_name(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = open_store(f"sqlite:///{tmp_path / 'my.db'}")
     row = Post()
-    store.insert_jobs([row._new_row()])
+    store.insert_jobs([row.new_row()])
     assert str(row.id) in call("jobs", "list", "--store", "my.db")[1]
 
 

@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 
@@ -142,3 +144,56 @@ def test_the_commands_that_the_demo_suggests_work(folder):
     (folder / "demo-output" / "euro.csv").unlink()
     penstock("run", "--resume", "--app", "examples.ledger", "--store", store, cwd=folder)
     assert (folder / "demo-output" / "euro.csv").exists()
+
+
+@pytest.fixture
+def nodes(monkeypatch):
+    """Start nodes for addresses, and kill them at the end."""
+    monkeypatch.setenv("PENSTOCK_SECRET", "only for these examples")
+    started = []
+
+    def start(name, *addresses, cwd):
+        connect = [word for address in addresses for word in ("--connect", address)]
+        command = ["node", "--name", name, *connect, "--app", "reactor_jobs", "--processes", "1"]
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "penstock", *command], cwd=cwd, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        )
+
+    yield start
+    for node in started:
+        node.terminate()
+    for node in started:
+        assert node.wait(60) == 0
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+def test_two_applications_and_three_nodes_give_every_feedback_exactly_once(folder, nodes):
+    here = folder / "examples"
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    for number in range(3):
+        nodes(f"worker_{number}", *addresses, cwd=here)
+    commands = [[sys.executable, "application.py", address, "1000"] for address in addresses]
+    with ExitStack() as stack:
+        applications = [
+            stack.enter_context(subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, text=True))
+            for command in commands
+        ]
+        told = [application.communicate(timeout=300)[0].splitlines() for application in applications]
+    assert [application.returncode for application in applications] == [0, 0]
+    for address, lines in zip(addresses, told, strict=True):
+        assert lines == [
+            f"listening at {address}",
+            "are you there? Yes.",
+            "failed for good: FileNotFoundError",
+            "1000 jobs, 1000 of them with exactly one feedback",
+        ]
+
+
+def test_all_in_one_answers_itself(folder):
+    assert python("all_in_one.py", cwd=folder / "examples").stdout == "100 answers\n"

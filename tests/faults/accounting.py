@@ -69,6 +69,14 @@ class Accounts:
         self.processed = json.loads(checked.out)["processed"]
 
     def _rows(self) -> Iterator[tuple[str, int]]:
-        with closing(sqlite3.connect(self.lab.path(self.lab.store))) as connection:
+        with closing(self._connection()) as connection:
             for table in ("jobs", "slices", "slice_payloads"):
                 yield table, connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+    def _connection(self) -> Any:
+        if "://" not in self.lab.store:
+            return sqlite3.connect(self.lab.path(self.lab.store))
+        import psycopg
+
+        url, _, schema = self.lab.store.rpartition("&schema=")
+        return psycopg.connect(url, autocommit=True, options=f"-csearch_path={schema}")

@@ -3,26 +3,35 @@
 What can be killed: a worker, the process of the command (the dispatcher), its whole process group. A moment is a
 phase of the run and a time within it. Half of the moments are uniform over the time that a whole run takes; of
 the other half each phase gets its share, since writing and destroying are over in a few hundredths of a second.
+Some runs are killed at a fault point instead.
 """
 
 import os
 import random
 import signal
+import subprocess
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.accounting import Accounts
+from tests.postgres import drop_schema
 from tests.process.lab import ENOUGH, Ended, Lab, Started, wait_for
 
-LINES = 200_000
+LINES = 60_000
 MOST_KILLS = 4
 PHASES = ("starting", "uploading", "processing", "writing", "destroying")
 VICTIMS = ("worker", "main", "group")
+POINTS = (
+    *("in_claim", "after_claim", "before_perform", "in_slice", "after_perform", "after_send", "before_settle"),
+    *("in_settle", "after_settle", "before_complete", "before_destroy", "in_upload", "after_upload", "in_download"),
+    *("before_rename", "after_rename"),
+)
+"""Fault points that a run passes."""
 OUTPUT = "out.txt"
 
 JOB = """
@@ -56,15 +65,19 @@ class Told:
 
     seed: int
     overlap: bool
+    store: str = "SQLite"
     kills: list[str] = field(default_factory=list)
     """Each the victim and the phase in which it was killed."""
+    points: list[str] = field(default_factory=list)
+    """The fault points at which something was killed."""
     looks: int = 0
     errors: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         how = "overlapping" if self.overlap else "in three parts"
         end = "; ".join(self.errors) or "output identical"
-        return f"seed {self.seed} {how}: {', '.join(self.kills) or 'no kill'}; looked {self.looks} times: {end}"
+        kills = ", ".join([*self.kills, *(f"at {point}" for point in self.points)]) or "no kill"
+        return f"seed {self.seed} run on {self.store} {how}: {kills}; looked {self.looks} times: {end}"
 
     @property
     def phases(self) -> Counter[str]:
@@ -82,18 +95,25 @@ def prepare(folder: Path) -> Ground:
     return ground
 
 
-def play(ground: Ground, seed: int) -> Told:
-    """Play one round; the same seed chooses the same victims and moments."""
+def play(ground: Ground, seed: int, postgres: str | None = None) -> Told:
+    """Play one round; the same seed chooses the same victims and moments.
+
+    Args:
+        ground: What all rounds share.
+        seed: Of the random numbers.
+        postgres: The URL of a server to have the store in; None for a SQLite file.
+    """
     chance = random.Random(seed)
-    told = Told(seed, overlap=chance.random() < 0.34)
-    with _laboratory() as lab:
+    told = Told(seed, overlap=chance.random() < 0.34, store="PostgreSQL" if postgres else "SQLite")
+    with _laboratory(postgres) as lab:
         accounts = Accounts(lab, ground.expected, OUTPUT)
         try:
             _Round(lab, ground, chance, told, accounts).play()
             accounts.close()
-        except AssertionError as error:
-            accounts.errors.append(str(error))
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            accounts.errors.append(f"{type(error).__name__}: {error}")
         told.looks, told.errors = accounts.looks, accounts.errors
+        told.points = sorted(path.name for path in lab.path("marks").iterdir())
     return told
 
 
@@ -112,7 +132,7 @@ class _Round:
     def play(self) -> None:
         words = self._first
         while True:
-            run = self._lab.start(*words)
+            run = self._lab.start(*words, env=self._fault())
             ended = self._disturb(run)
             self._uploaded = self._uploaded or _has_uploaded(run)
             if ended is not None and ended.code == 0:
@@ -131,6 +151,14 @@ class _Round:
             elif self._accounts.output_is_there():
                 self._left = 0  # Delivered: one more run has to say so.
             words = ("--resume", "--app", "jobs", "--output", OUTPUT)
+
+    def _fault(self) -> dict[str, str]:
+        """Return what has a run killed at a fault point, now and then."""
+        if not self._left or self._chance.random() < 0.6:
+            return {}
+        self._left -= 1
+        point, passage = self._chance.choice(POINTS), self._chance.choice((1, 1, 2, 7))
+        return {"PENSTOCK_FAULT": f"{point}:kill:{passage}"}
 
     def _is_told_rightly(self, words: tuple[str, ...], ended: Ended) -> bool:
         """Whether it says that there is nothing to resume, and that is true: delivered, or never uploaded."""
@@ -154,6 +182,8 @@ class _Round:
                 with suppress(ProcessLookupError):
                     os.kill(self._chance.choice(workers), signal.SIGKILL)
                 continue
+            if run.process.poll() is not None:
+                break
             self._note(victim, phase)
             if victim == "main":
                 run.signal(signal.SIGKILL)
@@ -162,7 +192,8 @@ class _Round:
             ended = run.end()
             # It may have come to its end just before.
             return None if ended.code == -signal.SIGKILL else ended
-        return run.end()
+        ended = run.end()
+        return None if ended.code == -signal.SIGKILL else ended
 
     def _note(self, victim: str, phase: str) -> None:
         self._left -= 1
@@ -241,11 +272,15 @@ def _measure(ground: Ground, overlap: bool) -> Durations:
 
 
 @contextmanager
-def _laboratory() -> Iterator[Lab]:
-    with tempfile.TemporaryDirectory(prefix="penstock-faults-") as name:
+def _laboratory(postgres: str | None = None) -> Iterator[Lab]:
+    with tempfile.TemporaryDirectory(prefix="penstock-faults-") as name, ExitStack() as stack:
         lab = Lab(Path(name))
+        if postgres is not None:
+            schema = f"faults_{os.urandom(4).hex()}"
+            lab.store = f"{postgres}&schema={schema}"
+            stack.callback(drop_schema, postgres, schema)
         lab.module("jobs", JOB)
-        try:
-            yield lab
-        finally:
-            lab.close()
+        lab.path("marks").mkdir()
+        lab.extra["PENSTOCK_FAULT_MARKS"] = str(lab.path("marks"))
+        stack.callback(lab.close)
+        yield lab

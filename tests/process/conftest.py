@@ -1,5 +1,6 @@
 """What tests with real processes share: a laboratory of their own, in which no process may survive."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,14 +14,20 @@ if ROOT not in sys.path:
 
 from tests.process.lab import Lab  # noqa: E402
 
+CONFIGURED = os.environ.get("PENSTOCK_TEST_STORE")
+
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    """An empty folder that any user may enter, and the commands run in it."""
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """An empty folder that any user may enter, and the commands run in it.
+
+    With `PENSTOCK_TEST_STORE=postgres` their store is one in PostgreSQL.
+    """
+    store = [request.getfixturevalue("postgres_url")] if CONFIGURED == "postgres" else []
     with tempfile.TemporaryDirectory(prefix="penstock-lab-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        made = Lab(folder)
+        made = Lab(folder, *store)
         try:
             yield made
             made.await_none_living()

@@ -53,7 +53,10 @@ class Lab:
 
     folder: Path
     store: str = "penstock.db"
+    """The name of a file in the folder, or a URL."""
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    extra: dict[str, str] = field(default_factory=dict)
+    """Further variables in the environment of every command."""
 
     # Files ---------------------------------------------------------------------------------------
 
@@ -76,6 +79,11 @@ class Lab:
     def litter(self) -> list[str]:
         """Return the names of half-written outputs."""
         return [path.name for path in self.folder.rglob("*.part")]
+
+    @property
+    def url(self) -> str:
+        """The URL of the store from anywhere."""
+        return self.store if "://" in self.store else f"sqlite:///{self.path(self.store)}"
 
     # Commands ------------------------------------------------------------------------------------
 
@@ -120,14 +128,27 @@ class Lab:
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr.decode())
 
-    def start(self, *words: str, command: str = "run", stdin: Any = subprocess.DEVNULL) -> "Started":
+    def start(
+        self,
+        *words: str,
+        command: str = "run",
+        stdin: Any = subprocess.DEVNULL,
+        env: Mapping[str, str] | None = None,
+    ) -> "Started":
         """Start a command in a process group of its own. Its standard error goes to a file."""
-        log = self.path(f"{command}.{len(self.started)}.err")
+        return self._start([PENSTOCK, command, *words], command, stdin, env)
+
+    def start_python(self, source: str, *words: str, env: Mapping[str, str] | None = None) -> "Started":
+        """Start a program in the folder, as `start` does a command."""
+        return self._start([sys.executable, "-c", dedent(source), *words], "python", subprocess.DEVNULL, env)
+
+    def _start(self, words: list[str], name: str, stdin: Any, env: Mapping[str, str] | None) -> "Started":
+        log = self.path(f"{name}.{len(self.started)}.err")
         with log.open("wb") as err, log.with_suffix(".out").open("wb") as out:
             process = subprocess.Popen(
-                [PENSTOCK, command, *words],
+                words,
                 cwd=self.folder,
-                env=self.environment,
+                env={**self.environment, **(env or {})},
                 stdin=stdin,
                 stdout=out,
                 stderr=err,
@@ -176,9 +197,10 @@ class Lab:
         return {
             **kept,
             MARK: str(self.folder),
-            "PENSTOCK_STORE": f"sqlite:///{self.store}",
+            "PENSTOCK_STORE": self.store if "://" in self.store else f"sqlite:///{self.store}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONWARNINGS": "error",
+            **self.extra,
         }
 
     # Processes -----------------------------------------------------------------------------------

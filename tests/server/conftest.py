@@ -2,6 +2,7 @@
 
 - `played`: a `Played`: a store in memory, a dispatcher that is not started, a manual clock. `played.turn()` takes
   one turn, `played.handed(worker)` returns what a worker was handed since the last time, `played.done(...)` answers.
+- `play(store, name=..., chosen=...)`: another dispatcher, for a store of the test's.
 - `heard`: the events published so far.
 """
 
@@ -16,6 +17,7 @@ from penstock import events
 from penstock.clock import ManualClock
 from penstock.ids import new_id
 from penstock.records import encode_records
+from penstock.server.chosen import Chosen
 from penstock.server.dispatcher import Dispatcher
 from penstock.server.messages import JobDone, KindFacts, RunHook, RunJob, RunSlice, SliceDone, Task
 from penstock.store import Store
@@ -23,24 +25,26 @@ from penstock.store.rows import JobRow, NewOutput, NewSlice, ServerRow
 
 SERVER = "server-1"
 KINDS = [
-    KindFacts("Copy", False, []),
-    KindFacts("Tiny", False, []),
-    KindFacts("Lines", True, []),
-    KindFacts("Nightly", True, ["after_batch", "before_batch"]),
+    KindFacts("Copy", False, [], "Copy"),
+    KindFacts("Tiny", False, [], "Tiny"),
+    KindFacts("Lines", True, [], "Lines"),
+    KindFacts("Nightly", True, ["after_batch", "before_batch"], "Nightly"),
 ]
 
 
 class Played:
     """See the module."""
 
-    def __init__(self, store: Store, clock: ManualClock) -> None:
+    def __init__(self, store: Store, clock: ManualClock, *, name: str = SERVER, chosen: Chosen | None = None) -> None:
         self.store = store
         self.clock = clock
         self.out: dict[Any, list[Any]] = defaultdict(list)
         self.lost: list[Exception] = []
-        self.dispatcher = Dispatcher(store, SERVER, lambda worker, messages: self.out[worker].extend(messages))
+        self.dispatcher = Dispatcher(
+            store, name, lambda worker, messages: self.out[worker].extend(messages), chosen=chosen
+        )
         self.dispatcher.on_lost = self.lost.append
-        row = ServerRow(SERVER, "here", 1, "starting", penstock_clock.now(), 0, 1, 1)
+        row = ServerRow(name, "here", 1, "starting", penstock_clock.now(), 0, 1, 1)
         store.register_server(row)
 
     # Jobs ----------------------------------------------------------------------------------------
@@ -69,9 +73,9 @@ class Played:
 
     # The dispatcher ------------------------------------------------------------------------------
 
-    def seat(self, worker: str = "w1", slots: int = 1) -> None:
-        """Let a worker join that knows all kinds."""
-        self.dispatcher.worker_ready(worker, slots, KINDS)
+    def seat(self, worker: str = "w1", slots: int = 1, kinds: list[KindFacts] = KINDS) -> None:
+        """Let a worker join that knows these kinds."""
+        self.dispatcher.worker_ready(worker, slots, kinds)
 
     def turn(self) -> None:
         """Take a turn."""
@@ -91,6 +95,24 @@ class Played:
     def done(self, task: Task, worker: str = "w1", *, failure: str | None = None, seconds: float = 1.0) -> None:
         """Answer that a piece was performed, or failed at its first record."""
         self.dispatcher.worker_returned(worker, [reply_to(task, failure=failure, seconds=seconds)])
+
+    def answer(self, task: RunJob | RunHook, worker: str = "w1", **values: Any) -> None:
+        """Answer how a job or a hook ended, in the words of a `JobDone`."""
+        told: dict[str, Any] = {"failure": None, "result": None, "columns": {}, "fields": {}, **values}
+        self.dispatcher.worker_returned(worker, [JobDone(task.key, 1.0, **told)])
+
+    def slice_done(self, task: RunSlice, worker: str = "w1", *, done: int, **values: Any) -> None:
+        """Answer how a slice ended, in the words of a `SliceDone`, with an output for each record."""
+        outputs = [NewOutput("main", done - task.done, encode_records(["z"] * (done - task.done)))]
+        told: dict[str, Any] = {"outputs": outputs if done > task.done else [], "failure": None, **values}
+        self.dispatcher.worker_returned(worker, [SliceDone(task.key, 1.0, done, **told)])
+
+    def turns(self, worker: str = "w1") -> list[Any]:
+        """Take turns as long as one calls for the next, and return what a worker was handed in them."""
+        tasks = self.take_turn(worker)
+        while self.dispatcher._woken:
+            tasks += self.take_turn(worker)
+        return tasks
 
     def crash(self, *tasks: Task, worker: str = "w1", place: int = 0) -> None:
         """Let a worker die while it works on pieces."""
@@ -120,5 +142,5 @@ def heard() -> Iterator[list[events.Event]]:
 
 
 @pytest.fixture
-def play(clock: ManualClock) -> Callable[[Store], Played]:
-    return lambda store: Played(store, clock)
+def play(clock: ManualClock) -> Callable[..., Played]:
+    return lambda store, **named: Played(store, clock, **named)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import ProtocolError
-from penstock.server.channel import MAX_FRAME, Channel
+from penstock.server.channel import Channel
+from penstock.server.frames import MAX_FRAME
 from penstock.server.messages import FromWorker, JobDone, Ready, Recall, Recalled, RunSlice, SliceDone, ToWorker
 from penstock.store.rows import NewOutput
 

@@ -7,7 +7,7 @@ from penstock.server.desk import HORIZON, MOST_BYTES, MOST_HELD, Assignment, Des
 
 
 def piece(desk, *, priority=50, pace_key="k", size=0):
-    key = desk.next_key()
+    key = next(desk.keys)
     return Assignment(key, f"task {key}", f"subject {key}", pace_key, priority, key, size)
 
 
@@ -29,7 +29,7 @@ def hold(desk, count, **named):
 
 def test_keys_are_never_used_twice():
     desk = Desk()
-    assert len({desk.next_key() for _ in range(1000)}) == 1000
+    assert len({next(desk.keys) for _ in range(1000)}) == 1000
 
 
 def test_nothing_may_be_claimed_without_workers():
@@ -232,11 +232,106 @@ def test_a_desk_is_hungry_while_a_slot_has_little_to_do():
     assert not desk.is_hungry()
 
 
+def test_a_worker_that_retires_gets_nothing_more():
+    desk = Desk()
+    desk.join("old", 2)
+    desk.join("new", 1)
+    assert desk.retire("old") == {}
+    made = hold(desk, 3)
+    assert list(desk.seats["old"].held) == []
+    assert list(desk.seats["new"].held) == [one.key for one in made]
+
+
+def test_what_a_retiring_worker_may_have_begun_stays_and_the_rest_is_recalled_for_others():
+    desk = Desk()
+    desk.join("old", 2)
+    made = hold(desk, 5)
+    assert desk.retire("old") == {"old": [one.key for one in made[2:]]}
+    assert desk.recalled("old", [one.key for one in made[2:]]) == []
+    assert desk.assign() == {}
+    desk.join("new", 1)
+    assert desk.assign() == {"new": made[2:]}
+    assert list(desk.seats["old"].held) == [one.key for one in made[:2]]
+
+
+def test_retired_twice_or_gone_a_worker_is_recalled_nothing():
+    desk = Desk()
+    desk.join("old", 1)
+    hold(desk, 3)
+    assert desk.retire("old") != {}
+    assert desk.retire("old") == {}
+    assert desk.retire("nobody") == {}
+
+
+def test_the_slots_of_a_retired_worker_are_no_room_and_what_it_finishes_takes_none():
+    desk = Desk()
+    desk.join("old", 3)
+    hold(desk, 3)
+    desk.retire("old")
+    assert desk.budget().room(50, None) == 0
+    desk.join("new", 2)
+    assert desk.budget().room(50, None) == 2
+
+
+def test_what_was_recalled_of_a_retired_worker_takes_room_once_it_is_back():
+    desk = Desk()
+    desk.join("old", 1)
+    desk.join("new", 1)
+    made = [piece(desk) for _ in range(3)]
+    desk.add(made)
+    given_out = desk.assign()
+    spare = [key for keys in desk.retire("old").values() for key in keys]
+    desk.recalled("old", spare)
+    assert len(given_out["old"]) + len(given_out["new"]) == 3
+    assert desk.budget().room(50, None) == 0
+
+
+def test_no_slot_of_a_retired_worker_counts_as_idle():
+    desk = measured(0.01)
+    hold(desk, 9)
+    desk.join("old", 1)
+    desk.retire("old")
+    assert desk.recall_for_idle() == {}
+    desk.join("new", 1)
+    assert desk.recall_for_idle() != {}
+
+
+def test_only_a_worker_that_holds_nothing_may_be_let_go():
+    desk = Desk()
+    desk.join("w", 1)
+    assert desk.holds_nothing("w")
+    (made,) = hold(desk, 1)
+    assert not desk.holds_nothing("w")
+    desk.finish("w", made.key, 1.0)
+    assert desk.holds_nothing("w")
+    assert desk.holds_nothing("nobody")
+
+
+def test_waiting_is_what_is_behind_the_slots_oldest_first():
+    desk = Desk()
+    desk.join("a", 2)
+    desk.join("b", 1)
+    hold(desk, 8)
+    held = {worker: list(seat.held.values()) for worker, seat in desk.seats.items()}
+    assert desk.waiting() == held["a"][2:] + held["b"][1:]
+    assert desk.count() == 8
+
+
+def test_without_anything_behind_the_slots_nothing_waits():
+    desk = Desk()
+    desk.join("a", 2)
+    assert desk.waiting() == []
+    hold(desk, 2)
+    assert desk.waiting() == []
+    desk.add([piece(desk)])
+    assert (desk.waiting(), desk.count()) == ([], 3)
+
+
 @given(st.data())
 def test_no_piece_is_lost_or_held_twice_whatever_happens(data):
     desk, alive, ended, workers = Desk(), {}, set(), []
     for step in range(data.draw(st.integers(1, 40))):
-        action = data.draw(st.sampled_from(["join", "leave", "add", "assign", "finish", "recall", "idle"]))
+        action = data.draw(st.sampled_from(["join", "leave", "add", "assign", "finish", "recall", "idle", "retire"]))
         held = [(worker, key) for worker in workers for key in desk.seats[worker].held]
         if action == "join":
             desk.join(step, data.draw(st.integers(1, 3)))
@@ -258,6 +353,9 @@ def test_no_piece_is_lost_or_held_twice_whatever_happens(data):
             assert desk.recalled(worker, [key]) == []
         elif action == "idle":
             for worker, keys in desk.recall_for_idle().items():
+                desk.recalled(worker, keys[: data.draw(st.integers(0, len(keys)))])
+        elif action == "retire" and workers:
+            for worker, keys in desk.retire(data.draw(st.sampled_from(workers))).items():
                 desk.recalled(worker, keys[: data.draw(st.integers(0, len(keys)))])
         at_workers = [key for worker in workers for key in desk.seats[worker].held]
         ready = [entry[-1].key for entry in desk._ready]

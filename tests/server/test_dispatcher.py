@@ -8,6 +8,7 @@ import pytest
 
 from penstock import clock as penstock_clock
 from penstock import events
+from penstock.config import settings
 from penstock.errors import StoreBusy, StoreUnavailable
 from penstock.ids import new_id
 from penstock.model.failure import Failure, parse_failure
@@ -161,9 +162,57 @@ def test_results_are_kept_when_the_store_refuses_a_turn_and_stored_later(played,
     assert played.job(job).state is State.COMPLETED
 
 
+@contextmanager
+def commit_in_doubt(store, monkeypatch, *, stored):
+    """Have the connection be lost in the next commit, before or after it was stored."""
+    real = store.transaction
+
+    @contextmanager
+    def transaction():
+        with real():
+            yield
+            if not stored:
+                raise StoreUnavailable("the connection was lost; whether the transaction was stored is not known")
+        raise StoreUnavailable("the connection was lost; whether the transaction was stored is not known")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "transaction", transaction)
+        yield
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("kind", ["Copy", "Lines", "Nightly"])
+def test_what_was_claimed_by_a_commit_in_doubt_is_claimed_again(played, monkeypatch, stored, kind):
+    if kind == "Copy":
+        played.add_job(kind)
+    else:
+        played.add_batch(1, kind)
+    played.seat()
+    with commit_in_doubt(played.store, monkeypatch, stored=stored), pytest.raises(StoreUnavailable):
+        played.turn()
+    assert played.handed() == []
+    found = [task for task in [*played.turns(), *played.turns()] if not isinstance(task, LearnJob)]
+    assert len(found) == 1
+    assert not getattr(found[0], "crash_count", 0)
+
+
+def test_what_another_server_claimed_meanwhile_is_left_to_it(played, play, monkeypatch):
+    job = played.add_job()
+    batch = played.add_batch(1)
+    played.seat(slots=2)
+    with commit_in_doubt(played.store, monkeypatch, stored=False), pytest.raises(StoreUnavailable):
+        played.turn()
+    other = play(played.store, name="server-2")
+    other.seat(slots=2)
+    assert len([task for task in other.turns() if not isinstance(task, LearnJob)]) == 2
+    played.turns()
+    assert (played.job(job).state, played.job(job).server) == (State.RUNNING, "server-2")
+    assert played.store.slice_counts(batch.id) == {SliceState.RUNNING: 1}
+
+
 def test_results_of_slices_are_stored_once_after_a_refused_turn(played, monkeypatch):
     job = played.add_batch(1, destroy_on_complete=False)
-    played.seat()
+    played.seat(slots=2)
     (task,) = played.take_turn()
     played.done(task)
     with troubled(monkeypatch, played.store, "standing"), pytest.raises(StoreBusy):
@@ -203,7 +252,7 @@ def test_the_thread_tries_again_after_the_store_refused(sqlite_memory, monkeypat
     job = JobRow(id=new_id(), kind="Copy", batch=False, created_at=penstock_clock.now())
     sqlite_memory.insert_jobs([job])
     dispatcher.start()
-    dispatcher.worker_ready("w1", 1, [KindFacts("Copy", False, [])])
+    dispatcher.worker_ready("w1", 1, [KindFacts("Copy", False, [], "Copy")])
     (task,) = handed.get(timeout=10)
     assert task.row.id == job.id
     assert [str(event.error) for event in told(heard, events.StoreTroubled)] == ["locked"]
@@ -215,6 +264,28 @@ def test_a_server_whose_row_is_gone_was_taken_for_dead_and_says_so(played):
     played.store.release_server("server-1")
     played.turn()
     assert [type(error) for error in played.lost] == [StoreUnavailable]
+
+
+def test_one_that_was_suspended_and_taken_for_dead_claims_nothing_when_it_goes_on(played):
+    played.seat()
+    played.turn()
+    job = played.add_job()
+    played.store.release_server("server-1")
+    played.clock.advance(settings().dead_after)
+    played.turn()
+    assert [type(error) for error in played.lost] == [StoreUnavailable]
+    assert played.store.job(job.id).state is State.QUEUED
+
+
+def test_one_that_was_suspended_shows_that_it_lives_before_it_claims(played):
+    played.seat()
+    played.turn()
+    (before,) = [row.heartbeat for row in played.store.servers()]
+    job = played.add_job()
+    played.clock.advance(settings().dead_after)
+    played.turn()
+    assert [row.heartbeat for row in played.store.servers()] > [before]
+    assert played.store.job(job.id).state is State.RUNNING
 
 
 # Crashes -----------------------------------------------------------------------------------------
@@ -710,7 +781,7 @@ def insert(store, count, **columns):
 def test_close_hands_back_what_workers_hold_without_blame(running):
     store, dispatcher, handed = running
     rows = insert(store, 2)
-    dispatcher.worker_ready("w1", 2, [KindFacts("Copy", False, [])])
+    dispatcher.worker_ready("w1", 2, [KindFacts("Copy", False, [], "Copy")])
     handed.get(timeout=10)
     handed.get(timeout=10)
     dispatcher.close()
@@ -721,7 +792,7 @@ def test_close_hands_back_what_workers_hold_without_blame(running):
 def test_drain_claims_nothing_more_and_waits_for_what_runs(running):
     store, dispatcher, handed = running
     (row,) = insert(store, 1, destroy_on_complete=False)
-    dispatcher.worker_ready("w1", 1, [KindFacts("Copy", False, [])])
+    dispatcher.worker_ready("w1", 1, [KindFacts("Copy", False, [], "Copy")])
     task = handed.get(timeout=10)
     answers = []
 
@@ -745,7 +816,7 @@ def test_drain_claims_nothing_more_and_waits_for_what_runs(running):
 def test_drain_gives_up_after_the_grace_and_close_hands_the_rest_back(running):
     store, dispatcher, handed = running
     (row,) = insert(store, 1)
-    dispatcher.worker_ready("w1", 1, [KindFacts("Copy", False, [])])
+    dispatcher.worker_ready("w1", 1, [KindFacts("Copy", False, [], "Copy")])
     handed.get(timeout=10)
     assert dispatcher.drain(0.0) is False
     dispatcher.close()
@@ -756,7 +827,7 @@ def test_drain_gives_up_after_the_grace_and_close_hands_the_rest_back(running):
 def test_drain_gives_back_what_was_not_started(running):
     store, dispatcher, handed = running
     rows = insert(store, 2)
-    dispatcher.worker_ready("w1", 2, [KindFacts("Copy", False, [])])
+    dispatcher.worker_ready("w1", 2, [KindFacts("Copy", False, [], "Copy")])
     keys = [handed.get(timeout=10).key for _ in rows]
     answers = []
     thread = threading.Thread(target=lambda: answers.append(dispatcher.drain(30)))

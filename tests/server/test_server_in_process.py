@@ -9,7 +9,8 @@ import pytest
 from penstock import events
 from penstock.errors import AppImportError, ConfigurationError
 from penstock.server.app import import_module
-from penstock.server.server import Server, ServerOptions
+from penstock.server.options import ServerOptions
+from penstock.server.server import Server
 from penstock.states import State
 
 pytestmark = pytest.mark.process

@@ -8,7 +8,15 @@ import pytest
 import penstock
 from penstock.errors import ConfigurationError
 from penstock.query import Query
-from penstock.store import absolute, close_stores, current_store, open_store, presence_name, process_name
+from penstock.store import (
+    absolute,
+    close_stores,
+    current_store,
+    open_store,
+    presence_name,
+    process_name,
+    without_password,
+)
 
 
 def test_one_url_is_one_store_in_a_process(tmp_path):
@@ -61,6 +69,19 @@ def test_another_kind_of_url_is_refused_with_an_example(url):
     with pytest.raises(ConfigurationError, match=r"sqlite:///penstock\.db") as caught:
         open_store(url)
     assert repr(url) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///a.db", "sqlite:///a.db"),
+        ("postgresql://ada:s3cret@host:5432/db?schema=x", "postgresql://ada@host:5432/db?schema=x"),
+        ("postgres://ada@host/db?password=s3cret", "postgres://ada@host/db"),
+        ("postgresql:///db?a=1&sslpassword=s&b=2", "postgresql:///db?a=1&b=2"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url, shown):
+    assert without_password(url) == shown
 
 
 def test_the_current_store_is_the_one_of_the_settings(tmp_path):

@@ -119,6 +119,16 @@ class TestDeadServers:
         assert store.slice_counts(batch.id) == {SliceState.QUEUED: 2, SliceState.RUNNING: 1}
         assert [server.name for server in store.servers()] == ["server-2"]
 
+    def test_with_a_heartbeat_only_one_whose_counter_stands_there_is_released(self, store, add_job, server_row):
+        store.register_server(server_row("server-1"))
+        job = add_job()
+        store.claim_jobs([job], server="server-1", now=now())
+        store.beat("server-1", "running")
+        assert store.release_server("server-1", heartbeat=0) == 0
+        assert (store.job(job.id).state, len(store.servers())) == (State.RUNNING, 1)
+        assert store.release_server("server-1", heartbeat=1) == 1
+        assert (store.job(job.id).state, store.servers()) == (State.QUEUED, [])
+
     def test_its_late_results_are_refused(self, store, add_batch, claim_slices, settled):
         job = add_batch([1])
         late = settled(job, claim_slices(job)[0])

@@ -111,7 +111,7 @@ class TestSlices:
         job = add_batch([2])
         store.settle_slices([settled(job, claim_slices(job)[0], output=None)], server=SERVER)
         assert store.slice_counts(job.id) == {}
-        assert store.progress(job.id) == (2, 0)
+        assert store.progress(job.id) == (2, 0, 0)
 
     @pytest.mark.parametrize("exception", [None, "{}"], ids=["done", "failed"])
     def test_an_older_attempt_is_refused_and_nothing_of_it_is_stored(
@@ -124,7 +124,7 @@ class TestSlices:
         late = settled(job, old, exception=exception)
         assert store.settle_slices([late], server=SERVER) == [late]
         assert list(store.outputs(job.id, "main")) == []
-        assert store.progress(job.id) == (0, 0)
+        assert store.progress(job.id) == (0, 0, 0)
         assert store.slice_counts(job.id) == {SliceState.RUNNING: 1}
         assert store.settle_slices([settled(job, new)], server=SERVER) == []
 
@@ -178,7 +178,7 @@ class TestFailedSlices:
         assert (again.number, again.done, again.attempt, again.payload) == (1, 2, 2, first.payload)
         store.settle_slices([settled(job, second, output=b"Tz\n"), settled(job, again, output=b"Tc\n")], server=SERVER)
         assert [row[:3] for row in store.outputs(job.id, "main")] == [(1, 0, 2), (1, 2, 3), (2, 0, 1)]
-        assert store.progress(job.id) == (6, 0)
+        assert store.progress(job.id) == (6, 0, 0)
         assert list(store.failed_slices(job.id)) == []
 
     def test_failing_at_the_first_record_twice_leaves_one_whole_output(self, store, add_batch, claim_slices, settled):

@@ -36,9 +36,9 @@ class TestDropping:
         store.drop_slices(job.id)
         assert store.slice_counts(job.id) == {}
         assert list(store.outputs(job.id, "main")) == []
-        assert store.progress(job.id) == (0, 0)
+        assert store.progress(job.id) == (0, 0, 0)
         assert store.job(job.id) is not None
-        assert store.progress(other.id) == (2, 0)
+        assert store.progress(other.id) == (2, 0, 0)
         assert store.accounts(other.id).missing_payloads == 0
 
     def test_an_unfinished_upload_goes_and_what_was_finished_before_it_stays(self, store, add_batch, claim_slices):
@@ -46,7 +46,7 @@ class TestDropping:
         store.append_slices(job.id, "main", [NewSlice(6, 2, b"Tx\ny\n"), NewSlice(8, 1, b"Tz\n")])
         store.drop_unfinished_upload(job.id)
         assert [claimed.number for claimed in claim_slices(job)] == [1, 2]
-        assert store.accounts(job.id) == (5, 0, 5, 0, 0, {}, 0)
+        assert store.accounts(job.id) == (5, 0, 5, 0, 0, {}, 0, 0)
 
     def test_an_upload_that_never_ended_goes_whole(self, store, add_job, make_slices):
         job = add_job(batch=True)
@@ -103,7 +103,7 @@ class TestAccounts:
         store.settle_slices(
             [settled(job, first), settled(job, second, done=5, exception="{}", output=b"Tpart\n")], server="s"
         )
-        assert store.accounts(job.id) == (150, 50, 70, 15, 15, {"main": 15}, 0)
+        assert store.accounts(job.id) == (150, 50, 70, 15, 15, {"main": 15}, 0, 0)
         accounts = store.accounts(job.id)
         assert accounts.uploaded == accounts.queued + accounts.running + accounts.failed + accounts.processed
 
@@ -120,7 +120,7 @@ class TestAccounts:
         for server in ("a", "b", "a"):
             (claimed,) = store.claim_slices(job.id, server=server, limit=1, max_bytes=1)
             store.settle_slices([settled(job, claimed)], server=server)
-        assert store.progress(job.id) == (7, 0)
+        assert store.progress(job.id) == (7, 0, 0)
         assert store.accounts(job.id).processed == 7
 
     def test_settling_several_slices_of_several_jobs_adds_to_each(self, store, add_batch, claim_slices, settled):
@@ -131,8 +131,8 @@ class TestAccounts:
 
     def test_a_job_that_is_not_there_has_nothing(self, store, new_row):
         job = new_row()
-        assert store.accounts(job.id) == (0, 0, 0, 0, 0, {}, 0)
-        assert store.progress(job.id) == (0, 0)
+        assert store.accounts(job.id) == (0, 0, 0, 0, 0, {}, 0, 0)
+        assert store.progress(job.id) == (0, 0, 0)
 
 
 def test_a_batch_job_may_be_processed_while_its_upload_goes_on(store, add_job, claim_slices, settled, make_slices):

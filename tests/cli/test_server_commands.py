@@ -1,0 +1,150 @@
+"""`penstock servers`."""
+
+import json
+import sys
+import threading
+import time
+
+import pytest
+
+from penstock import clock
+from penstock.store.rows import ServerRow
+
+
+@pytest.fixture
+def add_server(configured_store):
+    """Return a function that registers a server; it lives to the end of the test unless it is not `alive`."""
+    presences = []
+
+    def add(name="web-1", *, alive=True, **columns):
+        row = ServerRow(name, "web", 4711, "running", clock.now(), 0, 2, 10, kinds='{"A": {}}')
+        configured_store.register_server(row._replace(**columns))
+        if alive:
+            presences.append(configured_store.appear(name))
+
+    yield add
+    for presence in presences:
+        presence.close()
+
+
+@pytest.fixture
+def answering(configured_store):
+    """Return a function that has a server show a state and answer the next command."""
+    threads = []
+
+    def start(name, state, answer="done"):
+        def obey():
+            while (command := configured_store.command_of(name)) is None and not ended.is_set():
+                time.sleep(0.001)
+            if command is not None:
+                configured_store.beat(name, state)
+                configured_store.answer_command(name, command, answer)
+
+        threads.append(threading.Thread(target=obey))
+        threads[-1].start()
+
+    ended = threading.Event()
+    yield start
+    ended.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_servers_are_listed_with_whether_they_live(call, url, add_server):
+    add_server(holding=3)
+    add_server("web-2", alive=False, state="paused")
+    code, out, err = call("servers", "list", "--store", url)
+    lines = [line.split() for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert lines[0] == ["name", "host", "pid", "state", "workers", "holding", "up", "alive"]
+    assert lines[1] == ["web-1", "web", "4711", "running", "10", "in", "2", "3", "0", "s", "yes"]
+    assert lines[2][0] == "web-2"
+    assert lines[2][-1] == "no"
+    views = json.loads(call("servers", "list", "--json", "--store", url)[1])
+    assert [(view["name"], view["alive"], view["kinds"]) for view in views] == [
+        ("web-1", True, ["A"]),
+        ("web-2", False, ["A"]),
+    ]
+
+
+def test_no_servers_are_said_to_be_none(call, url):
+    assert call("servers", "list", "--store", url) == (0, "no servers\n", "")
+    assert call("servers", "pause", "--all", "--store", url) == (0, "no server to pause\n", "")
+
+
+def test_watching_needs_a_terminal(call, url):
+    for words in (["--watch", "1"], ["--watch", "1", "--json"]):
+        code, out, err = call("servers", "list", *words, "--store", url)
+        assert (code, out) == (2, "")
+        assert "terminal" in err
+
+
+def test_a_watched_list_is_shown_again_and_again_until_ctrl_c(call, url, add_server, monkeypatch):
+    shown = []
+
+    def pause(seconds):
+        shown.append(seconds)
+        if len(shown) == 1:
+            add_server("web-2")
+        if len(shown) == 3:
+            raise KeyboardInterrupt
+
+    add_server()
+    monkeypatch.setattr("penstock.cli.servers.time.sleep", pause)
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)
+    code, out, err = call("servers", "list", "--watch", "0.5", "--store", url)
+    assert (code, err, shown) == (0, "", [0.5] * 3)
+    assert out.count("web-1") >= 2
+    assert "web-2" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "after", "told"),
+    [
+        ("pause", "running", "paused", "is paused"),
+        ("resume", "paused", "running", "claims again"),
+        ("stop", "running", "stopping", "finishes what runs, and ends"),
+        ("kill", "paused", "stopping", "ends"),
+    ],
+)
+def test_what_a_server_did_is_told(call, url, add_server, answering, command, before, after, told):
+    add_server(state=before)
+    answering("web-1", after)
+    assert call("servers", command, "web", "--store", url) == (0, f"server web-1 {told}\n", "")
+
+
+def test_a_dump_is_printed(call, url, add_server, answering):
+    add_server()
+    answering("web-1", "running", '== worker 1\n  File "jobs.py", line 3, in perform\n\x1b[2J')
+    code, out, _ = call("servers", "dump", "web-1", "--store", url)
+    assert code == 0
+    assert out.splitlines() == [
+        "server web-1", "== worker 1", '  File "jobs.py", line 3, in perform', "\\x1b[2J",
+    ]  # fmt: skip
+    answering("web-1", "running", "what it does")
+    out = call("servers", "dump", "--all", "--json", "--store", url)[1]
+    assert json.loads(out) == [{"server": "web-1", "command": "dump", "answer": "what it does"}]
+
+
+REFUSED = {
+    "nobody": ([], 2, "--all"),
+    "name and all": (["web-1", "--all"], 2, "--all"),
+    "unknown": (["db"], 4, "there are: web-1, web-2, web-3"),
+    "several": (["web"], 4, "several servers begin with 'web'"),
+    "dead": (["web-1", "web-2"], 4, "web-2 is dead"),
+    "does not apply": (["web-1", "web-3"], 3, "which is paused; what applies: resume, stop, kill, dump"),
+    "no answer": (["web-1", "--timeout", "0.05"], 4, "has not answered"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_asked_is_refused(call, url, configured_store, add_server, case):
+    words, expected, part = REFUSED[case]
+    add_server()
+    add_server("web-2", alive=False)
+    add_server("web-3", state="paused")
+    code, out, err = call("servers", "pause", *words, "--store", url)
+    assert (code, out) == (expected, "")
+    assert part in err
+    asked = [name for name in ("web-1", "web-2", "web-3") if configured_store.command_of(name)]
+    assert asked == (["web-1"] if case == "no answer" else [])
