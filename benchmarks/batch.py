@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.inputs import lines_file
-from benchmarks.paired import Measured, alternate, everything, medians, ratios, run_command
-from benchmarks.report import Report
+from penstock.bench.batch import run_penstock
+from penstock.bench.ground import Ground
+from penstock.bench.inputs import lines_file
+from penstock.bench.paired import Measured, alternate, everything, medians, ratios, run_command
+from penstock.bench.report import Report
 
+ROOT = Path(__file__).parents[1]
 SETTINGS = {"lines": (2_000_000, 200_000), "rounds": (7, 2), "mixed": (0, 0)}
 PAIRS = [
     ("penstock 1000", "pool 1000"),
@@ -25,13 +28,13 @@ PAIRS = [
 ]
 
 
-def run(data: Path, *, lines: int, rounds: int, mixed: int) -> Report:
-    source = lines_file(data, lines, mixed=bool(mixed))
-    return compare(data, source, lines, rounds, function="reverse", pairs=PAIRS)
+def run(ground: Ground, *, lines: int, rounds: int, mixed: int) -> Report:
+    source = lines_file(ground.folder, lines, mixed=bool(mixed))
+    return compare(ground, source, lines, rounds, function="reverse", pairs=PAIRS)
 
 
 def compare(
-    data: Path,
+    ground: Ground,
     source: Path,
     lines: int,
     rounds: int,
@@ -41,8 +44,9 @@ def compare(
     env: dict[str, str] | None = None,
 ) -> Report:
     """Run all that the pairs name in turns, after a first round in which outputs are compared and nothing counts."""
+    data = ground.folder
     names = list(dict.fromkeys(name for pair in pairs for name in reversed(pair)))
-    contenders = {name: contender(name, function, source, data, env) for name in names}
+    contenders = {name: contender(name, function, source, ground, env) for name in names}
     compare_outputs(contenders, data)
     runs = alternate(contenders, rounds)
     remove_outputs(names, data)
@@ -55,12 +59,16 @@ def compare(
     return report
 
 
-def contender(name: str, function: str, source: Path, data: Path, env: dict[str, str] | None) -> Callable[[], Measured]:
+def contender(
+    name: str, function: str, source: Path, ground: Ground, env: dict[str, str] | None
+) -> Callable[[], Measured]:
     """Return what runs `penstock SLICE [overlap]`, `pool CHUNK`, `loop` or `forked` once."""
     way, *how = name.split()
-    target = output_of(name, data)
+    target = output_of(name, ground.folder)
     if way == "penstock":
-        return partial(run_penstock, function, source, target, data / "batch.db", how, env)
+        where = f"penstock.bench.functions:{function}"
+        overlap = "overlap" in how
+        return partial(run_penstock, ground, where, source, target, int(how[0]), overlap=overlap, env=env)
     command: list[str | Path] = [sys.executable, "-m", "benchmarks.rivals", way, function, source, target, *how]
     return partial(run_rival, command, target, env)
 
@@ -68,23 +76,7 @@ def contender(name: str, function: str, source: Path, data: Path, env: dict[str,
 def run_rival(command: list[str | Path], target: Path, env: dict[str, str] | None) -> Measured:
     # Emptying a file that is there would cost this run something.
     target.unlink(missing_ok=True)
-    return run_command(command, env)
-
-
-def run_penstock(
-    function: str, source: Path, target: Path, store: Path, how: list[str], env: dict[str, str] | None
-) -> Measured:
-    remove_store(store)
-    target.unlink(missing_ok=True)
-    size, *overlap = how
-    command = [sys.executable, "-m", "penstock", "run", f"benchmarks.functions:{function}", "--input", source]
-    command += ["--output", target, "--set", f"slice_size={size}", "--workers", "2", "--store", f"sqlite:///{store}"]
-    return run_command([*command, *(["--overlap"] if overlap else [])], env)
-
-
-def remove_store(store: Path) -> None:
-    for path in store.parent.glob(f"{store.name}*"):
-        path.unlink()
+    return run_command(command, env, ROOT)
 
 
 def output_of(name: str, data: Path) -> Path:
@@ -103,6 +95,5 @@ def compare_outputs(contenders: dict[str, Callable[[], Measured]], data: Path) -
 
 def remove_outputs(names: Sequence[str], data: Path) -> None:
     """Remove what the runs left: a gigabyte, of the full size."""
-    remove_store(data / "batch.db")
     for name in names:
         output_of(name, data).unlink()

@@ -3,23 +3,24 @@
 import time
 from pathlib import Path
 
-from benchmarks.inputs import lines_file
-from benchmarks.kinds import BenchmarkReverse
-from benchmarks.report import Report
-from benchmarks.servers import fresh_store, ready_server
-from benchmarks.spread import spread
+from penstock.bench.ground import Ground
+from penstock.bench.inputs import lines_file
+from penstock.bench.kinds import BenchmarkReverse
+from penstock.bench.report import Report
+from penstock.bench.servers import ready_server
+from penstock.bench.spread import spread
 
 SETTINGS = {"lines": (2_000_000, 200_000), "rounds": (7, 2)}
 
 
-def run(data: Path, *, lines: int, rounds: int) -> Report:
-    source = lines_file(data, lines)
-    rates = [_rate(data, source) for _ in range(rounds)]
+def run(ground: Ground, *, lines: int, rounds: int) -> Report:
+    source = lines_file(ground.folder, lines)
+    rates = [_rate(ground, source) for _ in range(rounds)]
     return Report({"from queued to completed": [{"": "records/s", **spread(rates)}]}, {"runs": rates})
 
 
-def _rate(data: Path, source: Path) -> float:
-    with fresh_store(data / "records.db") as store, ready_server(store) as server:
+def _rate(ground: Ground, source: Path) -> float:
+    with ground.fresh_store("records") as store, ready_server(store) as server:
         job = BenchmarkReverse()
         count = job.upload(source)
         server.start()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import Pool
 
-from benchmarks import functions
+from penstock.bench import functions
 
 Function = Callable[[str], str]
 BLOCK = 1 << 20

@@ -3,22 +3,21 @@
 The loop's length is calibrated once at the start, and is the same for all.
 """
 
-from pathlib import Path
-
 from benchmarks.batch import compare
-from benchmarks.functions import calibrated_rounds
-from benchmarks.inputs import lines_file
-from benchmarks.report import Report
+from penstock.bench.functions import calibrated_rounds
+from penstock.bench.ground import Ground
+from penstock.bench.inputs import lines_file
+from penstock.bench.report import Report
 
 SETTINGS = {"lines": (2_000_000, 100_000), "work_rounds": (3, 1)}
 PAIRS = [("penstock 1000", "forked"), ("penstock 1000 overlap", "forked"), ("pool 1000", "forked")]
 
 
-def run(data: Path, *, lines: int, work_rounds: int) -> Report:
+def run(ground: Ground, *, lines: int, work_rounds: int) -> Report:
     loop_rounds = calibrated_rounds()
     report = compare(
-        data,
-        lines_file(data, lines),
+        ground,
+        lines_file(ground.folder, lines),
         lines,
         work_rounds,
         function="work",
