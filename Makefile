@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check bench faults clean
+.PHONY: help demo test packages check docs bench faults machine clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -17,20 +17,38 @@ demo: $(VENV)/installed ## A million ledger lines through an example batch job; 
 test: $(VENV)/installed-dev ## All tests, on all cores; ARGS="-k overlap" passes options on to pytest
 	$(BIN)/python -m pytest -q -n auto $(ARGS)
 
+packages: ## Install the programs that the tests compare with, where they are missing, on Debian and as root
+	@missing=""; for pair in sshd:openssh-server gpg:gnupg zstd:zstd xz:xz-utils bzip2:bzip2 lz4:lz4 unzip:unzip pgbouncer:pgbouncer chromium:chromium; do \
+	    PATH="$$PATH:/usr/sbin" command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "not installed, so their tests are skipped:$$missing"; fi
+
 check: $(VENV)/installed-dev ## Format, lint, types, and the layers of the house
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_house.py
 
+docs: $(VENV)/installed-dev ## The documentation site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "open site/index.html"
+
 bench: $(VENV)/installed ## Measure against rivals, in pairs; about ten minutes, QUICK=1 for one or two
 	$(BIN)/python -m benchmarks all $(if $(QUICK),--quick)
 
-faults: $(VENV)/installed-dev ## Kill whatever runs, at random moments, 50 times, and compare the output
-	$(BIN)/python -m tests.faults --rounds 50
+faults: $(VENV)/installed-dev ## Kill and break whatever runs, at each fault point and 200 times at random; about an hour
+	$(BIN)/python -m tests.faults --each
+	$(BIN)/python -m tests.faults --rounds 200 --write-docs
+	$(BIN)/python -m tests.process.test_dirmon 20
+	$(BIN)/python -m tests.process.test_store_transaction 100
+	PENSTOCK_TEST_STORE=postgres $(BIN)/python -m tests.process.test_store_transaction 100
+
+machine: $(VENV)/installed-dev ## Play random moves, edits and crashes against real servers, and judge all that happened
+	$(BIN)/python -m tests.process.machine --rounds 20
 
 clean: ## Remove what the other targets made, the virtual environment too
-	rm -rf $(VENV) demo-output benchmarks/data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site demo-output benchmarks/data .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %d.%d: name another with PYTHON=" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -40,5 +58,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	@$(PIP) --editable '.[files,dev]'
+	@$(PIP) --editable '.[files,s3,sftp,arrow,postgres,web,dev]'
 	@touch $@
