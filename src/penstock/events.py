@@ -60,7 +60,7 @@ class JobRetried(JobEvent):
 
 @dataclass(frozen=True, slots=True)
 class JobHeld(JobEvent):
-    """A throttle held a job back that was about to start."""
+    """A throttle, or trouble that the store gave its own code, held a job or its hooks back."""
 
     reason: str
 

@@ -31,15 +31,19 @@ class Books:
         return [row for row in self.store.find_jobs(Query(kinds=(kind,))) if not row.draft]
 
     def is_at_rest(self) -> bool:
-        """Tell whether all jobs but the one that ticks have ended, and their hooks have run."""
+        """Tell whether all jobs but the one that ticks have ended, their hooks have run, and the dead are forgotten."""
         return not list(self.left())
 
     def left(self) -> Iterator[str]:
-        """Yield the jobs that have not come to their end."""
+        """Yield the jobs that have not come to their end, and the dead whose work nobody has taken over."""
         for row in self.rows("Small") + self.rows("Turned"):
             if row.state in ALIVE or row.pending_hooks is not None or row.server is not None:
                 held = f"held by {row.server}, hooks {row.pending_hooks} by {row.hooks_server}"
                 yield f"{row.kind} {row.id} is {row.state} {row.sub_state}, {held}, {self.store.slice_counts(row.id)}"
+        running = self.scene.running()
+        yield from (
+            f"{server.name} is dead and registered" for server in self.store.servers() if server.pid not in running
+        )
 
     def acknowledged(self, word: str) -> list[list[str]]:
         """Return what the client was told is stored."""

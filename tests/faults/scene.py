@@ -171,6 +171,10 @@ class Scene:
             self.load()
         return code == 0
 
+    def running(self) -> set[int]:
+        """Return the process ids of the servers that run."""
+        return {server.process.pid for server in self.servers if server.process.poll() is None}
+
     def server(self) -> Started | None:
         """Return one of the servers that run."""
         running = [server for server in self.servers if server.process.poll() is None]

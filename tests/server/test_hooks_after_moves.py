@@ -569,3 +569,49 @@ def test_a_worker_that_joins_while_a_turn_waits_for_the_store_does_not_have_due_
     assert hooks_of(played, job) == ("after_pause", None)
     (hook,) = played.take_turn()
     assert hook.moment == "after_pause"
+
+
+# Trouble of the store's --------------------------------------------------------------------------
+
+LATER_SECONDS = 2
+
+
+def later():
+    at = penstock_clock.now() + timedelta(seconds=LATER_SECONDS)
+    return decided(Move.REQUEUE, at=at, reason="the store cannot be reached")
+
+
+def test_hooks_that_the_store_had_trouble_with_stay_due_and_run_later(played, run, heard):
+    job, task = run(destroy_on_complete=False)
+    played.done(task)
+    (hook,) = played.take_turn()
+    played.answer(hook, decided=later())
+    assert played.take_turn() == []
+    assert (played.job(job).state, hooks_of(played, job)) == (State.COMPLETED, ("after_complete", None))
+    assert [event.reason for event in heard if isinstance(event, events.JobHeld)] == [
+        "after_complete: the store cannot be reached"
+    ]
+    played.clock.advance(LATER_SECONDS + 0.1)
+    (again,) = played.take_turn()
+    assert again.moment == "after_complete"
+    played.done(again)
+    played.turn()
+    assert hooks_of(played, job) == (None, None)
+
+
+@pytest.mark.parametrize("moment", ["before_batch", "after_batch"])
+def test_a_batch_job_whose_hook_the_store_had_trouble_with_goes_on_there_later(played, moment):
+    nightly = KindFacts("Nightly", True, ["before_batch", "after_batch"], "Nightly")
+    job = played.add_batch(0, "Nightly", destroy_on_complete=False)
+    played.seat(kinds=[nightly])
+    (task,) = played.take_turn()
+    if moment == "after_batch":
+        played.done(task)
+        (task,) = played.take_turn() or played.take_turn()
+    played.answer(task, decided=later())
+    assert played.take_turn() == []
+    row = played.job(job)
+    assert (row.exception, row.throttled_by, row.server) == (None, "the store cannot be reached", None)
+    played.clock.advance(LATER_SECONDS + 0.1)
+    (again,) = played.turns()
+    assert again.moment == moment

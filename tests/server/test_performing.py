@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from penstock import BatchJob, Job, before_batch, clock
+from penstock import BatchJob, Cron, Job, after_batch, before_batch, clock
+from penstock.errors import StoreUnavailable
 from penstock.ids import new_id
 from penstock.model.failure import parse_failure
 from penstock.records import decode_records, decode_value, encode_records
 from penstock.server.messages import LearnJob, RunHook, RunJob, RunSlice
 from penstock.server.performing import Performer
-from penstock.states import SubState
+from penstock.states import Move, SubState
 from penstock.store.rows import JobRow
 
 
@@ -171,3 +172,53 @@ def test_what_a_broken_before_batch_uploaded_does_not_count_when_it_runs_again(c
     assert configured_store.accounts(row.id).queued == 2
     uploads = configured_store.job(row.id).fields
     assert len(json.loads(uploads)["input_category"]["uploads"]) == 1
+
+
+class Nightly(Cron, Job, kind="tests.server.performing.Nightly"):
+    cron_schedule = "0 3 * * *"
+
+    def perform(self):
+        pass
+
+
+class Counts(BatchJob, kind="tests.server.performing.Counts"):
+    @after_batch
+    def count(self):
+        Work.query.count()
+
+
+def break_store(monkeypatch, store, method):
+    """Let a method of the store find that there is no way to it."""
+
+    def lost(*args, **options):
+        raise StoreUnavailable("postgresql://…: the store cannot be reached")
+
+    monkeypatch.setattr(store, method, lost)
+
+
+def assert_is_for_later(done):
+    assert (done.failure, done.decided.move) == (None, Move.REQUEUE)
+    assert done.decided.at > clock.now()
+    assert "cannot be reached" in done.decided.reason
+
+
+def test_a_batch_job_whose_store_is_lost_before_its_hooks_is_for_later(configured_store, performer, monkeypatch):
+    row = stored_before(configured_store)
+    break_store(monkeypatch, configured_store, "drop_unfinished_upload")
+    assert_is_for_later(performer.run_hook(RunHook(7, 50, row, "before_batch")))
+
+
+def test_an_after_batch_that_meets_trouble_of_the_store_is_for_later(configured_store, performer, monkeypatch):
+    job = Counts().save()
+    row = configured_store.start_batch(job.id, sub_state=SubState.AFTER, server="s", now=clock.now())
+    break_store(monkeypatch, configured_store, "count_jobs")
+    assert_is_for_later(performer.run_hook(RunHook(7, 50, row, "after_batch")))
+
+
+def test_a_schedule_whose_store_is_lost_makes_its_next_instance_later(configured_store, performer, monkeypatch):
+    job = Nightly(cron_schedule="0 3 * * *").save()
+    with monkeypatch.context() as context:
+        break_store(context, configured_store, "insert_unless_taken")
+        assert_is_for_later(performer.run_hook(RunHook(7, 50, configured_store.job(job.id), "after_complete")))
+    assert performer.run_hook(RunHook(8, 50, configured_store.job(job.id), "after_complete")).failure is None
+    assert Nightly.query.count() == 2

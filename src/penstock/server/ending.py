@@ -221,7 +221,8 @@ class Endings:
             self._ledger.note_refusal(row)
             return
         if not moved:
-            self._ledger.touched.add(row.id)
+            if values.get("held_until") is None:  # Else its `after_batch` runs again, and then.
+                self._ledger.touched.add(row.id)
             self._ledger.outcome.changed.append(row.id)
         elif values["state"] is State.COMPLETED:
             self._ledger.end_batch(row, values, reply.seconds)

@@ -1,7 +1,7 @@
 """Pieces of work that were lost: not started, or gone with their worker. They are queued again, or fail for good."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from penstock.model.sealing import TAG
 from penstock.server.berths import is_repeatable
 from penstock.server.ending import Endings
 from penstock.server.ledger import Ending, Ledger, Returned
-from penstock.server.messages import JobDone
+from penstock.server.messages import Decision, JobDone
 from penstock.server.settling import (
     MOST_CRASHES,
     HeldDue,
@@ -52,8 +52,16 @@ class Losses:
 
     def park_unknown(self, back: Returned, row: JobRow) -> None:
         """Give back a job whose worker had no class for it, as while a new version is being put in place."""
+        self._park(back, row, self._ledger.now + timedelta(seconds=UNKNOWN_SECONDS))
+
+    def park_due(self, back: Returned, held: HeldDue, decided: Decision) -> None:
+        """Give back hooks that met trouble of the store's: they are as due as before, and their kind rests."""
+        self._park(back, held.row, decided.at or self._ledger.now)
+        self._ledger.announce(events.JobHeld(held.row.id, held.row.kind, f"{held.moments}: {decided.reason}"))
+
+    def _park(self, back: Returned, row: JobRow, until: datetime) -> None:
         self.hand_back(back)
-        self._ledger.outcome.held_kinds[row.kind] = self._ledger.now + timedelta(seconds=UNKNOWN_SECONDS)
+        self._ledger.outcome.held_kinds[row.kind] = until
 
     def hand_back(self, back: Returned) -> None:
         """Queue a piece again; one that has killed too many workers, or took too long, fails instead."""

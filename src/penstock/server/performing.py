@@ -127,6 +127,8 @@ class Performer:
             except BaseException as error:  # Those of the moves that came after are called all the same.
                 raised = raised or error
         faults.at("after_hooks")
+        if isinstance(raised, STORE_TROUBLE):
+            return JobDone(task.key, 0.0, None, None, {}, {}, _later(raised))
         if raised is not None:
             return JobDone(task.key, 0.0, job.describe(raised, worker_name=self._worker_name).to_json(), None, {}, {})
         columns, fields = _changes(job)
@@ -147,6 +149,9 @@ class Performer:
             run_until_moved(job, _MOMENTS_OF_BATCH[task.moment])
             faults.at(f"after_{task.moment}")
             verdict = decided.verdict()
+        except STORE_TROUBLE as error:
+            job.forget_moves()
+            return JobDone(task.key, 0.0, None, None, {}, {}, _later(error))
         except BaseException as error:
             job.forget_moves()
             verdict = failed(job, error)

@@ -19,7 +19,7 @@ from penstock.server.ending import Endings, processing
 from penstock.server.ledger import Ending, Ledger, Outcome, Returned
 from penstock.server.losing import Losses
 from penstock.server.messages import Decision, JobDone, KindFacts, SliceDone
-from penstock.server.settling import HeldDue, HeldJob, HeldSlice, move_values, settlement_of_slice
+from penstock.server.settling import HeldDue, HeldHook, HeldJob, HeldSlice, move_values, settlement_of_slice
 from penstock.states import Move, State, SubState
 from penstock.store.protocol import Store, Topic
 from penstock.store.rows import JobRow, SliceSettlement
@@ -81,12 +81,18 @@ class Turn:
                 elif isinstance(held, HeldJob):
                     if self._is_to_be_settled(back, held, reply):
                         jobs.append((held, reply))
-                elif isinstance(held, HeldDue):
-                    self._endings.settle_due(held, reply)
                 else:
-                    self._endings.settle_hook(held, reply)
+                    self._settle_hooks(back, held, reply)
         self._endings.settle_slices(slices)
         self._endings.settle_jobs(jobs)
+
+    def _settle_hooks(self, back: Returned, held: HeldHook | HeldDue, reply: JobDone) -> None:
+        if isinstance(held, HeldHook):
+            self._endings.settle_hook(held, reply)
+        elif reply.decided is not None:
+            self._losses.park_due(back, held, reply.decided)
+        else:
+            self._endings.settle_due(held, reply)
 
     def _is_to_be_settled(self, back: Returned, held: HeldJob, reply: JobDone) -> bool:
         """Tell whether the end of a job is still to be stored; where it is not, see to what follows from it."""
