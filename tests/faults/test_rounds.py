@@ -1,7 +1,6 @@
 """The short form of `python -m tests.faults`: whatever runs is killed, whatever it stands on breaks, all is counted."""
 
 import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from tests.faults.rounds import Ground, play, prepare
 from tests.faults.serving import serve
 
 pytestmark = pytest.mark.process
+SEED = 26393
+"""With it a schedule once ended for good, and a batch job failed, because a connection was terminated in a hook."""
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +21,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 
 @pytest.fixture(scope="module")
 def seed() -> int:
-    """A new one for each run; `PENSTOCK_FAULTS_SEED` plays a run again."""
-    return int(os.environ.get("PENSTOCK_FAULTS_SEED") or random.randrange(1_000_000))
+    """The same for each run, as chance is for `make faults`; `PENSTOCK_FAULTS_SEED` names another."""
+    return int(os.environ.get("PENSTOCK_FAULTS_SEED") or SEED)
 
 
 @pytest.fixture(scope="module")
