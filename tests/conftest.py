@@ -141,6 +141,9 @@ def configured_store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
     With `PENSTOCK_TEST_STORE=postgres` it is one in PostgreSQL: nothing that uses it minds which. With `split` it is
     one in two files, which only tests that read tables by themselves mind.
     """
+    only = request.node.get_closest_marker("sqlite")
+    if only is not None and CONFIGURED == "postgres":
+        pytest.skip(only.args[0])
     if CONFIGURED == "split":
         penstock.configure(slices_store=f"sqlite:///{tmp_path / 'slices.db'}")
     if CONFIGURED == "postgres":

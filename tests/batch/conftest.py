@@ -8,6 +8,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,12 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 from tests.driver import Driver  # noqa: E402
-
-TABLES = ("jobs", "slices", "slice_payloads", "output_slices", "progress")
+from tests.tables import counts  # noqa: E402
 
 
 @pytest.fixture
 def stored(configured_store: Store) -> Callable[[], dict[str, int]]:
-    def count() -> dict[str, int]:
-        with configured_store.connections.reading() as connection:  # type: ignore[attr-defined]
-            return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLES}
-
-    return count
+    return partial(counts, configured_store)
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import base64
 import json
 import tempfile
-from pathlib import Path
 
 import pytest
+from tests.tables import change, contents
 
 import penstock
 from penstock import BatchJob, InputCategory, OutputCategory, field
@@ -55,11 +55,6 @@ def records(count=74):
     return [f"{n} {MARK}" for n in range(1, count + 1)]
 
 
-def stored_bytes(store):
-    path = Path(store.url.removeprefix("sqlite:///"))
-    return b"".join(found.read_bytes() for found in path.parent.glob(f"{path.name}*") if found.is_file())
-
-
 def holds(data, text=MARK):
     """Tell whether data holds the text, in either case, as it is or in a form in which it may be written."""
     for plain in (text.encode(), text.upper().encode()):
@@ -82,23 +77,23 @@ def test_what_is_sealed_is_found_nowhere_through_the_whole_life_of_a_job(
         BAD.update({3, 42, "stop"})
         job = cls(card=MARK)
         job.upload(records())
-        seen = [stored_bytes(configured_store)]
+        seen = [contents(configured_store)]
         job.save()
         driver.crash(driver.take())
         driver.run()
-        seen.append(stored_bytes(configured_store))
+        seen.append(contents(configured_store))
         assert job.reload().state is State.FAILED
         BAD.discard("stop")
         job.reject_failed(50)
         job.retry()
         driver.run()
         assert job.reload().state is State.COMPLETED
-        seen.append(stored_bytes(configured_store))
+        seen.append(contents(configured_store))
         BAD.clear()
         job.resubmit({number: f"{number} {MARK}" for number in (3, 42)})
-        seen.append(stored_bytes(configured_store))
+        seen.append(contents(configured_store))
         driver.run()
-        seen.append(stored_bytes(configured_store))
+        seen.append(contents(configured_store))
         logs = caplog.text.encode() + b"".join(it.read_bytes() for it in temporary.rglob("*") if it.is_file())
         return job.reload(), seen, logs
 
@@ -125,7 +120,7 @@ def test_a_stored_error_is_sealed_where_only_an_output_is(driver, configured_sto
     job.upload(["a"])
     job.save()
     driver.run()
-    assert not holds(stored_bytes(configured_store))
+    assert not holds(contents(configured_store))
     (failed,) = job.each_failed_record()
     assert failed.failure.summary == "ValueError: (sealed)"
     assert opened_message(job.id, failed.failure.message) == f"no {MARK}"
@@ -144,7 +139,7 @@ def test_an_error_in_a_hook_after_its_end_is_sealed_too(driver, configured_store
     job.save()
     driver.run()
     assert driver.row(job.id).exception is not None
-    assert not holds(stored_bytes(configured_store))
+    assert not holds(contents(configured_store))
 
 
 def test_last_words_of_a_worker_are_not_kept_of_a_job_of_which_only_this_one_is_sealed(driver, configured_store, keys):
@@ -158,7 +153,7 @@ def test_last_words_of_a_worker_are_not_kept_of_a_job_of_which_only_this_one_is_
         driver._facts = []
         driver.turn()
     assert driver.store.slice_counts(job.id).get("failed") == 1
-    assert not holds(stored_bytes(configured_store))
+    assert not holds(contents(configured_store))
 
 
 # What does not open -------------------------------------------------------------------------------
@@ -173,19 +168,14 @@ def done(driver, keys):
     return job.reload()
 
 
-def change(store, sql, *values):
-    with store.transaction(), store.connections.transaction() as connection:
-        assert connection.execute(sql, values).rowcount
-
-
 def test_an_output_slice_swapped_with_another_is_refused_by_name(done, configured_store, tmp_path):
     first, second = list(configured_store.outputs(done.id, "main"))[:2]
     for row, payload in ((first, second.payload), (second, first.payload)):
-        change(
+        assert change(
             configured_store,
             "UPDATE output_slices SET payload = ? WHERE job_id = ? AND category = 'main' AND number = ?",
             payload,
-            done.id.bytes,
+            done.id,
             row.number,
         )
     with pytest.raises(SealBroken, match=rf"job {done.id}, output main, slice 1, part 0: does not open"):
@@ -197,7 +187,9 @@ def test_an_input_slice_swapped_with_another_fails_by_name_and_gives_no_output(d
     job = Secret()
     job.upload(records(20))
     swap = "UPDATE slice_payloads SET payload = (SELECT payload FROM slice_payloads ORDER BY slice_id {} LIMIT 1)"
-    change(configured_store, swap.format("DESC") + " WHERE slice_id = (SELECT min(slice_id) FROM slice_payloads)")
+    assert change(
+        configured_store, swap.format("DESC") + " WHERE slice_id = (SELECT min(slice_id) FROM slice_payloads)"
+    )
     job.save()
     driver.run()
     (row,) = configured_store.failed_slices(job.id)
@@ -292,10 +284,10 @@ def test_what_is_compressed_is_smaller_and_the_same(driver, configured_store, ba
 
     job = Small(slice_size=1000)
     given = [f"{n} " + "x" * 500 for n in range(2000)]
-    empty = len(stored_bytes(configured_store))
+    empty = len(contents(configured_store))
     job.upload(given)
     job.save()
-    assert len(stored_bytes(configured_store)) - empty < len("".join(given)) / 2
+    assert len(contents(configured_store)) - empty < len("".join(given)) / 2
     driver.run()
     assert list(job.output.records()) == [it for it in given if not it.startswith("1")]
     assert list(job.output["short"].records()) == [it for it in given if it.startswith("1")]
@@ -331,7 +323,7 @@ def test_a_failed_record_of_a_sealed_slice_is_shown_corrected_and_stays_sealed(d
     driver.run()
     assert next(job.each_failed_record()).record == f"42 {MARK}"
     job.edit_record(42, f"0 {MARK}")
-    assert not holds(stored_bytes(configured_store))
+    assert not holds(contents(configured_store))
     job.reload().retry()
     driver.run()
     assert job.reload().state is State.COMPLETED

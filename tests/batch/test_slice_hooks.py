@@ -2,6 +2,7 @@
 
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 from tests.driver import Driver  # noqa: E402
+from tests.tables import counts  # noqa: E402
 
 LOG: list = []
 TROUBLE: set = set()
@@ -429,12 +431,7 @@ def stored_rows(stored_tables):
 
 @pytest.fixture
 def stored_tables(configured_store):
-    def count():
-        tables = ("jobs", "slices", "slice_payloads", "output_slices", "progress")
-        with configured_store.connections.reading() as connection:
-            return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
-
-    return count
+    return partial(counts, configured_store)
 
 
 class TestHeld:

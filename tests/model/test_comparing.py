@@ -242,6 +242,7 @@ def test_what_no_store_can_compare_is_refused_with_the_field(annotation, value, 
         job_class(annotation).query.where(value=value)
 
 
+@pytest.mark.sqlite("a plan of SQLite")
 def test_an_index_of_moments_is_used(configured_store):
     class Compared(Job):
         value: AwareDatetime = field(NOON, indexed=True)

@@ -194,6 +194,7 @@ class TestReading:
         assert Job.query.where(batch=True).count() == 1
 
 
+@pytest.mark.sqlite("plans of SQLite")
 class TestIndexed:
     def plan(self, store, condition):
         name = "json_extract(fields, '$.\"customer\"')"

@@ -3,10 +3,10 @@
 import base64
 import json
 import os
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from tests.tables import contents
 
 import penstock
 from penstock import BatchJob, Job, field
@@ -43,12 +43,6 @@ def keys(tmp_path, configured_store):
     return path
 
 
-def stored_bytes(store) -> bytes:
-    """Return all that is on disk of a store: the file, its log, and what lies beside them."""
-    path = Path(store.url.removeprefix("sqlite:///"))
-    return b"".join(found.read_bytes() for found in path.parent.glob(f"{path.name}*") if found.is_file())
-
-
 def holds(data: bytes, text: str = SECRET) -> bool:
     """Tell whether data holds the text, as it is or in one of the forms in which it may be written."""
     plain = text.encode()
@@ -71,7 +65,7 @@ def versions_in(store, job) -> set[int]:
 class TestOnDisk:
     def test_neither_the_store_nor_its_log_holds_what_a_sealed_field_does(self, keys, configured_store):
         Payment.create(card=SECRET, limits={SECRET: [SECRET]}, photo=SECRET.encode())
-        data = stored_bytes(configured_store)
+        data = contents(configured_store)
         assert holds(data, "sealed.Payment")  # It looks in the right place,
         assert holds(data, "$sealed")
         assert not holds(data)
@@ -80,7 +74,7 @@ class TestOnDisk:
     def test_the_search_finds_what_is_not_sealed(self, keys, configured_store):
         """Else the tests above and below would prove nothing."""
         Payment.create(customer=SECRET)
-        assert holds(stored_bytes(configured_store))
+        assert holds(contents(configured_store))
         assert holds(base64.b64encode(b"ab" + SECRET.encode() + b"c"))
 
     def test_it_comes_back_as_it_was_given(self, keys):
@@ -98,13 +92,13 @@ class TestOnDisk:
         job.save()
         job.update(photo=SECRET.encode())
         Payment.query.update(card=f"{SECRET} by a query")
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         back = Payment.query.first()
         assert (back.card, back.limits) == (f"{SECRET} by a query", {"a": [SECRET]})
 
     def test_many_at_once_are_sealed_each_for_itself(self, keys, configured_store):
         jobs = Payment.create_many([{"card": SECRET} for _ in range(3)])
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         assert len({json.dumps(document_of(configured_store, job)["card"]) for job in jobs}) == 3
 
     def test_what_is_not_sealed_stays_readable_and_searchable(self, keys, configured_store):
@@ -130,7 +124,7 @@ class TestOnDisk:
         job.abort()
         (following,) = Repeated.query.queued
         assert following.card == SECRET
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         assert document_of(configured_store, following)["card"] != document_of(configured_store, job)["card"]
 
     def test_a_late_default_is_sealed_too(self, keys, configured_store):
@@ -138,7 +132,7 @@ class TestOnDisk:
             token: str = field(default_factory=lambda job: SECRET, encrypted=True)
 
         job = Late.create()
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         assert Late.query.first().token == job.token == SECRET
 
     def test_the_draft_of_a_batch_job_is_sealed_while_records_are_uploaded(self, keys, configured_store):
@@ -152,9 +146,9 @@ class TestOnDisk:
         with job.upload() as writer:
             writer.write("a")
             assert configured_store.job(job.id).draft
-            assert not holds(stored_bytes(configured_store))
+            assert not holds(contents(configured_store))
         job.save()
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         assert Batch.query.first().token == SECRET
 
 
@@ -169,14 +163,14 @@ class TestOnAServer:
         assert reply.failure is None
         assert not holds(json.dumps(reply.fields).encode())
         server.run()
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         job.reload()
         assert (job.state, job.limits, job.customer) == (State.COMPLETED, {"new": [f"{SECRET}!"]}, "grace")
 
     def test_what_a_job_fails_with_is_sealed_and_told_to_who_has_the_key(self, keys, configured_store, server):
         job = Payment.create(card=SECRET, broken="no money on")
         server.run()
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         job.reload()
         assert (job.state, job.exception.class_name) == (State.FAILED, "ValueError")
         assert job.exception.message == f"no money on {SECRET}"
@@ -188,13 +182,13 @@ class TestOnAServer:
 
         job = Giving.create(card=SECRET)
         server.run()
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         assert job.reload().exception.message == f"no money on {SECRET}"
 
     def test_what_a_client_fails_it_with_is_sealed_too(self, keys, configured_store):
         job = Payment.create(card=SECRET)
         job.fail(f"{SECRET} is out of date")
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         assert job.reload().exception.message == f"{SECRET} is out of date"
 
     def test_the_errors_that_retry_keeps_hold_nothing_of_it(self, keys, configured_store, server, clock):
@@ -205,7 +199,7 @@ class TestOnAServer:
         for _ in range(3):
             server.run()
             clock.advance(1000)
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         job.reload()
         assert (job.state, len(job.errors), len(job.failed_at_list)) == (State.FAILED, 3, 3)
 
@@ -226,7 +220,7 @@ class TestOnAServer:
 
         server.run()
         assert server.row(job.id).state is State.FAILED
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
 
     def test_a_failed_slice_of_a_batch_job_with_a_sealed_field_tells_nothing_of_it(
         self, keys, configured_store, server
@@ -242,7 +236,7 @@ class TestOnAServer:
         job.save()
         server.run()
         assert job.reload().state is State.FAILED
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
 
     def test_without_the_key_a_job_fails_and_says_what_to_do_and_runs_when_it_is_there(
         self, keys, configured_store, server
@@ -291,7 +285,7 @@ class TestKeys:
         penstock.configure(keyring=lambda: ring)
         Payment.create(card=SECRET)
         assert Payment.query.first().card == SECRET
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
 
     def test_after_a_rotation_old_and_new_jobs_are_readable_and_new_ones_have_the_new_key(self, keys, configured_store):
         old = Payment.create(card=f"{SECRET} old", photo=b"x")
@@ -442,7 +436,7 @@ class TestChangedClasses:
         job = Sealed.query.first()
         assert job.token == "first"
         job.update(token=SECRET)
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         assert Sealed.query.first().token == SECRET
 
     def test_a_subclass_keeps_it_sealed_when_it_overrides_the_default(self, keys, configured_store):
@@ -450,7 +444,7 @@ class TestChangedClasses:
             card = SECRET
 
         assert SECRET not in repr(Preset.create())
-        assert not holds(stored_bytes(configured_store))
+        assert not holds(contents(configured_store))
         assert Preset.query.first().card == SECRET
 
     def test_a_field_of_any_job_may_hold_what_looks_like_sealed_data(self, configured_store):

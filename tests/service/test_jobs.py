@@ -3,8 +3,10 @@
 import json
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
+from tests.tables import change
 
 import penstock
 from penstock import BatchJob, Job, State, clock
@@ -46,11 +48,7 @@ class Lines(BatchJob, kind="tests.service.jobs.Lines"):
 
 @pytest.fixture
 def sql(configured_store):
-    def execute(statement, *values):
-        with configured_store.connections.transaction() as connection:
-            return connection.execute(statement, values).rowcount
-
-    return execute
+    return partial(change, configured_store)
 
 
 def ids(store, **asked):
