@@ -45,13 +45,16 @@ def _worker_killed(scene: Scene) -> None:
 
 def _dispatcher_killed(scene: Scene) -> None:
     server = scene.server()
-    _kill(server.process.pid if server else None)
+    if server is not None:
+        _kill(server.process.pid)
+        server.process.wait(10)  # Until then it seems to be one of those that run.
 
 
 def _group_killed(scene: Scene) -> None:
     server = scene.server()
     if server is not None:
         server.kill_group()
+        server.process.wait(10)
 
 
 def _worker_suspended(scene: Scene) -> None:

@@ -186,9 +186,14 @@ class Scene:
         workers = server.workers() if server else []
         return self.chance.choice(workers) if workers else None
 
-    def stop(self) -> None:
-        """Stop the servers; those that are well say so by their exit code."""
+    def stop(self) -> bool:
+        """Stop the servers; those that are well say so by their exit code.
+
+        Returns:
+            Whether all is over: False when one met its fault point on the way out, and others are to look after it.
+        """
         self.lab.path("clock").unlink(missing_ok=True)
+        met = self._points_met()
         running = [server for server in self.servers if server.process.poll() is None]
         for server in running:
             server.signal(signal.SIGTERM)
@@ -200,9 +205,14 @@ class Scene:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(server.process.pid, signal.SIGKILL)
                 continue
-            if ended.code and not _left_by_itself(ended):
+            at_point = ended.code == -signal.SIGKILL and self._points_met() != met
+            if ended.code and not at_point and not _left_by_itself(ended):
                 self.errors.append(f"a server that was told to stop exits {ended.code}: {ended.err[-500:]}")
         self.servers.clear()
+        return self._points_met() == met
+
+    def _points_met(self) -> set[str]:
+        return {path.name for path in self.lab.path("marks").iterdir()}
 
     def shrink_disk(self, size: str) -> None:
         """Make the disk of the store as small as that, or as large."""

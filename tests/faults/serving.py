@@ -88,7 +88,8 @@ def _play(scene: Scene, told: Served, chosen: tuple[str, ...]) -> None:
         told.happened.append(act.name)
         act.act(scene)
     _await_rest(scene)
-    scene.stop()
+    while not scene.stop():
+        _await_rest(scene)
     with _books(scene) as books:
         told.errors += list(books.wrong())
 
