@@ -49,8 +49,11 @@ CONFIGURED = os.environ.get("PENSTOCK_TEST_STORE")
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _clean(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give each test settings by default, and leave no setting, store or kind behind."""
+    only = request.node.get_closest_marker("sqlite")
+    if only is not None and CONFIGURED == "postgres":
+        pytest.skip(only.args[0])
     for name in [name for name in os.environ if name.startswith("PENSTOCK_")]:
         monkeypatch.delenv(name)
     known = kinds.known_kinds()
@@ -141,9 +144,6 @@ def configured_store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
     With `PENSTOCK_TEST_STORE=postgres` it is one in PostgreSQL: nothing that uses it minds which. With `split` it is
     one in two files, which only tests that read tables by themselves mind.
     """
-    only = request.node.get_closest_marker("sqlite")
-    if only is not None and CONFIGURED == "postgres":
-        pytest.skip(only.args[0])
     if CONFIGURED == "split":
         penstock.configure(slices_store=f"sqlite:///{tmp_path / 'slices.db'}")
     if CONFIGURED == "postgres":

@@ -19,6 +19,8 @@ from penstock.store import Store
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
     """Return a function that runs a command line."""
+    # A command closes the stores of its process, which ends with it; this one goes on.
+    monkeypatch.setattr("penstock.store.close_stores", lambda: None)
     # Else click takes the name of the program from how pytest was started.
     monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
     monkeypatch.setenv("COLUMNS", "200")

@@ -7,6 +7,7 @@ import sys
 
 import click
 import pytest
+from tests.tables import change
 
 from penstock import BatchJob, Job
 from penstock import cli as penstock_cli
@@ -117,9 +118,7 @@ def test_jobs_check_exits_0_when_balanced_and_1_when_a_record_is_missing(call, u
     job.upload(["a", "b", "c"])
     job.save()
     assert call("jobs", "check", job.id, "--store", url)[0] == 0
-    store = open_store(url)
-    with store.connections.transaction() as connection:
-        connection.execute("DELETE FROM slices WHERE number = 1")
+    assert change(open_store(url), "DELETE FROM slices WHERE number = 1") == 1
     code, out, _ = call("jobs", "check", job.id, "--store", url)
     assert code == 1
     assert any(line.split() == ["balanced", "False"] for line in out.splitlines())

@@ -16,6 +16,8 @@ from penstock.service.moving import ACTIONS
 from penstock.store import open_store
 from penstock.store.rows import ServerRow
 
+pytestmark = pytest.mark.sqlite("Tab asks no server")
+
 
 class Mail(Job, kind="tests.cli.completion.Mail"):
     def perform(self):

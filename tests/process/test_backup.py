@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.process.lab import Lab, wait_for
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.sqlite("a copy of the file; PostgreSQL's is made by its own tools")]
 
 PAGE = Path(__file__).parents[2] / "docs" / "backup.md"
 BACKUP = re.search(r"```python\n(# backup\.py\n.*?)```", PAGE.read_text("utf-8"), re.S)[1]

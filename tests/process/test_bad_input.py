@@ -14,7 +14,7 @@ from tests.process.lab import NOBODY, PENSTOCK, Ended, Lab
 
 from penstock.store.statements import load_migrations
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.sqlite("files of stores, and small disks under them")]
 
 JOBS = """
     from penstock import BatchJob

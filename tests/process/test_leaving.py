@@ -7,7 +7,7 @@ import sys
 import pytest
 from tests.process.lab import Lab, wait_for
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.sqlite("a write lock that another program holds")]
 
 JOBS = """
     from penstock import Job
