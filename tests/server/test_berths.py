@@ -2,7 +2,8 @@
 
 from penstock.functions.places import group_of
 from penstock.server.berths import LOOP, SLOT, Berth, berth_of_group
-from penstock.server.desk import Assignment, Desk
+from penstock.server.desk import Desk
+from penstock.server.seats import Assignment
 
 
 def piece(desk, berth=SLOT):

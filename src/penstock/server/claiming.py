@@ -8,10 +8,11 @@ from uuid import UUID
 
 from penstock.query import Filter
 from penstock.server.berths import LOOP, SLOT, Berth, berth_of, berth_of_group, is_repeatable
-from penstock.server.desk import LEAST_URGENT, Assignment, Budget, Desk
+from penstock.server.desk import Desk
 from penstock.server.express import Express
 from penstock.server.limits import Limits, limit_name
 from penstock.server.messages import KindFacts, RunHook, RunJob, RunSlice
+from penstock.server.seats import LEAST_URGENT, Assignment, Budget
 from penstock.server.settling import HeldDue, HeldHook, HeldJob, HeldSlice
 from penstock.server.slice_gates import SliceGates
 from penstock.states import State, SubState

@@ -6,142 +6,16 @@ the measured pace of its kind, so that it never waits, yet anything more urgent 
 
 import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any
 
-from msgspec import Struct
+from penstock.server.berths import Berth
+from penstock.server.seats import HORIZON, Assignment, Budget, Seat
 
-from penstock.server.berths import SLOT, Berth
-
-HORIZON = 0.1
-"""Seconds of work that a slot may hold, the piece it works on included."""
-LEAST_URGENT = 100
-"""The priority of a job that gives way to all others."""
-MOST_HELD = 1000
-"""Pieces that one slot may hold, however short they are."""
-MOST_BYTES = 8 << 20
-"""Payload that a server may hold. A free slot gets a slice all the same."""
 SMOOTHING = 0.2
 """The weight of the newest measurement in a pace."""
 WORTH_RECALLING = 0.01
 """Seconds of waiting work below which moving it to another worker costs more than it gains."""
-
-
-class Assignment(Struct, eq=False, gc=False):
-    """A claimed piece of work: a job, a hook or a slice."""
-
-    key: int
-    task: Any
-    """The message that hands it to a worker."""
-    subject: Any
-    """What was claimed; the dispatcher's."""
-    pace_key: Any
-    """Pieces with the same key take about the same time."""
-    priority: int
-    order: Any
-    """The order within a priority."""
-    size: int = 0
-    seconds: float = 0.0
-    """Expected duration."""
-    returning: bool = False
-    """To be given back to the store when it is recalled."""
-    berth: Berth = SLOT
-
-
-@dataclass(slots=True)
-class Seat:
-    """A worker process and what it holds."""
-
-    slots: int
-    held: dict[int, Assignment] = field(default_factory=dict)
-    load: float = 0.0
-    recalling: set[int] = field(default_factory=set)
-    retired: bool = False
-    """It gets nothing more: another worker is to take its place."""
-    node: str | None = None
-    """The node it is on; None for a worker of this server itself."""
-
-    @property
-    def waiting(self) -> int:
-        """How many pieces are behind those that its slots work on."""
-        return max(0, len(self.held) - self.slots)
-
-
-class Room:
-    """What some seats may still get, by urgency: work that is less urgent than a candidate does not count."""
-
-    def __init__(self, seats: Iterable[Seat], waiting: Iterable[Assignment] = (), *, ahead: bool = True) -> None:
-        """Count what the seats hold, and what waits for them; `ahead` tells whether they may hold more than they do."""
-        staying = [seat for seat in seats if not seat.retired]
-        self._slots = sum(seat.slots for seat in staying)
-        self._ahead = ahead
-        self._held: dict[int, tuple[int, float]] = {}
-        self.size = 0
-        for piece in chain(*(seat.held.values() for seat in staying), waiting):
-            self.add(piece.priority, 1, piece.seconds)
-            self.size += piece.size
-
-    def add(self, priority: int, number: int, seconds: float) -> None:
-        """Count pieces that take so many seconds together."""
-        had, took = self._held.get(priority, (0, 0.0))
-        self._held[priority] = (had + number, took + seconds)
-
-    def left(self, priority: int, pace: float | None, free_bytes: int) -> int:
-        """Return how many pieces of this pace, in seconds, may be claimed; None is an unknown pace."""
-        number = seconds = 0.0
-        for level, (its_number, its_seconds) in self._held.items():
-            if level <= priority:
-                number += its_number
-                seconds += its_seconds
-        free = max(0, int(self._slots - number))
-        if pace is None or free_bytes <= 0 or not self._ahead:
-            return free
-        ahead = min((self._slots * HORIZON - seconds) / max(pace, 1e-7), self._slots * MOST_HELD - number)
-        # One piece ahead for each slot where pieces are short enough for the round trip to matter.
-        spare = max(0, int(2 * self._slots - number)) if pace < 10 * HORIZON else free
-        return max(free, int(ahead), spare)
-
-
-class Budget:
-    """How much may be claimed in one turn: in slots, on loops, and on the nodes that single jobs ask for."""
-
-    def __init__(self, seats: Iterable[Seat], loops: Iterable[Seat], ready: Iterable[Assignment]) -> None:
-        self._seats = {False: list(seats), True: list(loops)}
-        waiting = list(ready)
-        self._rooms: dict[Berth, Room] = {
-            Berth(on_loop): Room(
-                self._seats[on_loop],
-                (piece for piece in waiting if piece.berth.on_loop is on_loop),
-                ahead=not on_loop,
-            )
-            for on_loop in (False, True)
-        }
-        self.free_bytes = MOST_BYTES - sum(room.size for room in self._rooms.values())
-
-    @property
-    def has_loops(self) -> bool:
-        """Whether any worker has room for what runs on an event loop."""
-        return bool(self._seats[True])
-
-    def room(self, priority: int, pace: float | None, berth: Berth = SLOT) -> int:
-        """Return how many pieces of this pace, in seconds, may be claimed; None is an unknown pace."""
-        return self._room(berth).left(priority, pace, self.free_bytes)
-
-    def spend(self, priority: int, number: int, pace: float | None, size: int = 0, berth: Berth = SLOT) -> None:
-        """Count `number` claimed pieces."""
-        for room in {id(room): room for room in (self._room(berth), self._rooms[Berth(berth.on_loop)])}.values():
-            room.add(priority, number, number * (pace or 0.0))
-        self.free_bytes -= size
-
-    def _room(self, berth: Berth) -> Room:
-        if not berth.restricts:
-            return self._rooms[Berth(berth.on_loop)]
-        key = berth if berth.strict else berth._replace(node=None)
-        if key not in self._rooms:
-            fitting = [seat for seat in self._seats[berth.on_loop] if berth.fits(seat.node)]
-            self._rooms[key] = Room(fitting, ahead=not berth.on_loop)
-        return self._rooms[key]
 
 
 class Desk:
@@ -311,10 +185,8 @@ class Desk:
     def _take(self, worker: Any, key: int) -> Assignment | None:
         for seats in (self.seats, self.loops):
             seat = seats.get(worker)
-            piece = seat.held.pop(key, None) if seat else None
-            if seat and piece:
-                seat.load = max(0.0, seat.load - piece.seconds) if seat.held else 0.0
-                seat.recalling.discard(key)
+            piece = seat.drop(key) if seat else None
+            if piece is not None:
                 return piece
         return None
 
@@ -345,9 +217,7 @@ class Queue:
         """Give a piece to the worker that is free first of those that may have it; None where there is none."""
         worker = self._chosen(piece.berth) if piece.berth.node or piece.berth.restricts else self._first()
         if worker is not None:
-            seat = self._seats[worker]
-            seat.held[piece.key] = piece
-            seat.load += piece.seconds
+            self._seats[worker].take(piece)
         return worker
 
     def _first(self) -> Any:
