@@ -166,8 +166,8 @@ class Call(Generic[P, R]):
     @property
     def feedback(self) -> Feedback | None:
         """What is to be called with the answer, in the application."""
-        given = {name: self._options.get(name) for name in ("on_success", "on_error")}
-        return Feedback(**given) if any(given.values()) else None
+        on_success, on_error = map(self._options.get, ("on_success", "on_error"))
+        return Feedback(on_success, on_error) if on_success or on_error else None
 
 
 @overload
