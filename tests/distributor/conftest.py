@@ -36,6 +36,18 @@ def double(number):
 async def adouble(number):
     return 2 * number
 
+@job(retry_limit=0)
+def place(path=None, started=None):
+    if started:
+        open(started, "a").write("started\\n")
+    while path and not os.path.exists(path):
+        time.sleep(0.005)
+    return os.getpid()
+
+@job
+async def aplace():
+    return os.getpid()
+
 running = peak = 0
 barriers = {}
 

@@ -89,8 +89,8 @@ class JobFunction(Generic[P, R]):
 
         Args:
             options: `priority`, `after` (seconds or a timedelta), `run_at`, `period`, `node`, `not_node`, `strict`,
-                `on_success`, `on_error`, `retry_limit`, `backoff`, `repeatable`, `durable` (with a distributor), and
-                any other field of the job.
+                `heavy`, `on_success`, `on_error`, `retry_limit`, `backoff`, `repeatable`, `durable` (with a
+                distributor), and any other field of the job.
 
         Raises:
             TypeError: there is no such option; the message lists them.
@@ -154,8 +154,8 @@ class Call(Generic[P, R]):
             elif name not in _OF_THE_CALL:
                 values[name] = value
         made = self.function.job(**values)
-        if made.strict or made.not_node is not None:
-            made.bind_to_nodes()
+        if made.strict or made.not_node is not None or made.heavy:
+            made.bind_to_places()
         return made
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain, count
 from typing import Any
 
-from penstock.server.berths import Berth
+from penstock.server.berths import HEAVY_SLOT, LOOP, SLOT, Berth
 from penstock.server.seats import HORIZON, Assignment, Budget, Seat
 
 SMOOTHING = 0.2
@@ -25,6 +25,8 @@ class Desk:
         self.seats: dict[Any, Seat] = {}
         self.loops: dict[Any, Seat] = {}
         """The event loops of workers that take more than slots; what is there has been started."""
+        self.heavies: dict[Any, Seat] = {}
+        """The workers that do one piece of heavy work at a time, and have no slots for any other."""
         self._ready: list[tuple[int, Any, int, Assignment]] = []
         self._paces: dict[Any, float] = {}
         self.keys = count(1)
@@ -32,22 +34,26 @@ class Desk:
 
     # Workers -------------------------------------------------------------------------------------
 
-    def join(self, worker: Any, slots: int, concurrency: int = 0, node: str | None = None) -> None:
-        """Seat a worker, which also runs `concurrency` pieces at once on its event loop."""
-        self.seats[worker] = Seat(slots, node=node)
+    def join(
+        self, worker: Any, slots: int, concurrency: int = 0, node: str | None = None, *, heavy: bool = False
+    ) -> None:
+        """Seat a worker, which also runs `concurrency` pieces at once on its event loop; or one for `heavy` work."""
+        self.seats[worker] = Seat(0 if heavy else slots, node=node)
+        if heavy:
+            self.heavies[worker] = Seat(slots, node=node)
         if concurrency:
             self.loops[worker] = Seat(concurrency, node=node)
 
     def leave(self, worker: Any) -> list[Assignment]:
         """Remove a worker and return what it held, oldest first."""
-        left = [seat for seats in (self.seats, self.loops) if (seat := seats.pop(worker, None))]
+        left = [seat for seats in self._lanes() if (seat := seats.pop(worker, None))]
         return [piece for seat in left for piece in seat.held.values()]
 
     def perhaps_begun(self, worker: Any, *, slots: bool) -> list[int]:
         """Return the keys of what a worker has begun as far as is known here: all on its event loop, and in `slots`."""
         on_loop = list(self.loops[worker].held) if worker in self.loops else []
-        seat = self.seats.get(worker)
-        return on_loop + (list(seat.held)[: seat.slots] if seat and slots else [])
+        in_slots = [lane[worker] for lane in (self.seats, self.heavies) if worker in lane] if slots else []
+        return on_loop + [key for seat in in_slots for key in list(seat.held)[: seat.slots]]
 
     # Claiming ------------------------------------------------------------------------------------
 
@@ -61,11 +67,13 @@ class Desk:
 
     def budget(self) -> Budget:
         """Return what may be claimed now."""
-        return Budget(self.seats.values(), self.loops.values(), (entry[-1] for entry in self._ready))
+        ready = (entry[-1] for entry in self._ready)
+        return Budget(self.seats.values(), self.loops.values(), ready, self.heavies.values())
 
     def is_hungry(self) -> bool:
         """Tell whether some slot has no more than half of what it may hold."""
-        return any(len(seat.held) <= seat.slots or seat.load < seat.slots * HORIZON / 2 for seat in self.seats.values())
+        seats = [seat for seat in self.seats.values() if seat.slots]
+        return any(len(seat.held) <= seat.slots or seat.load < seat.slots * HORIZON / 2 for seat in seats)
 
     def count(self) -> int:
         """Return how many pieces are held."""
@@ -81,7 +89,7 @@ class Desk:
 
     def holds_nothing(self, worker: Any) -> bool:
         """Tell whether a worker holds nothing, or is gone."""
-        return not any(worker in seats and seats[worker].held for seats in (self.seats, self.loops))
+        return not any(worker in seats and seats[worker].held for seats in self._lanes())
 
     def retire(self, worker: Any) -> dict[Any, list[int]]:
         """Give a worker nothing more; returns what to recall of it for others."""
@@ -89,8 +97,9 @@ class Desk:
         if seat is None or seat.retired:
             return {}
         seat.retired = True
-        if worker in self.loops:
-            self.loops[worker].retired = True
+        for lane in self._lanes():
+            if worker in lane:
+                lane[worker].retired = True
         spare = list(seat.held)[seat.slots :]
         seat.recalling.update(spare)
         return {worker: spare} if spare else {}
@@ -113,11 +122,11 @@ class Desk:
         Those stay that no worker may have.
         """
         given: dict[Any, list[Assignment]] = {}
-        queues = {False: Queue(self.seats), True: Queue(self.loops)}
+        queues = {SLOT: Queue(self.seats), LOOP: Queue(self.loops), HEAVY_SLOT: Queue(self.heavies)}
         left = []
         for entry in sorted(self._ready):
             piece = entry[-1]
-            worker = queues[piece.berth.on_loop].take(piece)
+            worker = queues[piece.berth.lane].take(piece)
             if worker is None:
                 left.append(entry)
             else:
@@ -183,7 +192,7 @@ class Desk:
         return taken
 
     def _take(self, worker: Any, key: int) -> Assignment | None:
-        for seats in (self.seats, self.loops):
+        for seats in self._lanes():
             seat = seats.get(worker)
             piece = seat.drop(key) if seat else None
             if piece is not None:
@@ -191,7 +200,10 @@ class Desk:
         return None
 
     def _all_seats(self) -> Iterable[Seat]:
-        return chain(self.seats.values(), self.loops.values())
+        return chain(*(lane.values() for lane in self._lanes()))
+
+    def _lanes(self) -> tuple[dict[Any, Seat], ...]:
+        return self.seats, self.loops, self.heavies
 
     def _pieces(self) -> Iterable[Assignment]:
         for seat in self._all_seats():
@@ -209,7 +221,7 @@ class Queue:
         self._waits = [
             (*_expected_wait(seat), number, worker)
             for number, (worker, seat) in enumerate(seats.items())
-            if not seat.retired
+            if seat.slots and not seat.retired
         ]
         heapq.heapify(self._waits)
 

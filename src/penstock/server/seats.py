@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from penstock.server.berths import SLOT, Berth
+from penstock.server.berths import HEAVY_SLOT, LOOP, SLOT, Berth
 
 HORIZON = 0.1
 """Seconds of work that a slot may hold, the piece it works on included."""
@@ -144,25 +144,32 @@ class Room:
 
 
 class Budget:
-    """How much may be claimed in one turn: in slots, on loops, and on the nodes that single jobs ask for."""
+    """How much may be claimed in one turn: in slots, on loops, in processes for heavy work, and on single nodes."""
 
-    def __init__(self, seats: Iterable[Seat], loops: Iterable[Seat], ready: Iterable[Assignment]) -> None:
-        self._seats = {False: list(seats), True: list(loops)}
+    def __init__(
+        self,
+        seats: Iterable[Seat],
+        loops: Iterable[Seat],
+        ready: Iterable[Assignment],
+        heavies: Iterable[Seat] = (),
+    ) -> None:
+        self._seats = {SLOT: list(seats), LOOP: list(loops), HEAVY_SLOT: list(heavies)}
         waiting = list(ready)
         self._rooms: dict[Berth, Room] = {
-            Berth(on_loop): Room(
-                self._seats[on_loop],
-                (piece for piece in waiting if piece.berth.on_loop is on_loop),
-                ahead=not on_loop,
-            )
-            for on_loop in (False, True)
+            lane: Room(seats, (piece for piece in waiting if piece.berth.lane == lane), ahead=lane == SLOT)
+            for lane, seats in self._seats.items()
         }
         self.free_bytes = MOST_BYTES - sum(room.size for room in self._rooms.values())
 
     @property
     def has_loops(self) -> bool:
         """Whether any worker has room for what runs on an event loop."""
-        return bool(self._seats[True])
+        return bool(self._seats[LOOP])
+
+    @property
+    def has_heavies(self) -> bool:
+        """Whether there are worker processes for heavy work."""
+        return bool(self._seats[HEAVY_SLOT])
 
     def room(self, priority: int, pace: float | None, berth: Berth = SLOT) -> int:
         """Return how many pieces of this pace, in seconds, may be claimed; None is an unknown pace."""
@@ -170,15 +177,15 @@ class Budget:
 
     def spend(self, priority: int, number: int, pace: float | None, size: int = 0, berth: Berth = SLOT) -> None:
         """Count `number` claimed pieces."""
-        for room in {id(room): room for room in (self._room(berth), self._rooms[Berth(berth.on_loop)])}.values():
+        for room in {id(room): room for room in (self._room(berth), self._rooms[berth.lane])}.values():
             room.add(priority, number, number * (pace or 0.0))
         self.free_bytes -= size
 
     def _room(self, berth: Berth) -> Room:
         if not berth.restricts:
-            return self._rooms[Berth(berth.on_loop)]
+            return self._rooms[berth.lane]
         key = berth if berth.strict else berth._replace(node=None)
         if key not in self._rooms:
-            fitting = [seat for seat in self._seats[berth.on_loop] if berth.fits(seat.node)]
-            self._rooms[key] = Room(fitting, ahead=not berth.on_loop)
+            fitting = [seat for seat in self._seats[berth.lane] if berth.fits(seat.node)]
+            self._rooms[key] = Room(fitting, ahead=berth.lane == SLOT)
         return self._rooms[key]
