@@ -25,7 +25,7 @@ SECRET = "only for tests"
 _serials = count(1)
 
 MODULE = """
-import asyncio, os, time
+import asyncio, os, threading, time
 from penstock import Arguments, job
 
 @job
@@ -35,6 +35,31 @@ def double(number):
 @job
 async def adouble(number):
     return 2 * number
+
+@job(retry_limit=0)
+def place(path=None, started=None):
+    if started:
+        open(started, "a").write("started\\n")
+    while path and not os.path.exists(path):
+        time.sleep(0.005)
+    return os.getpid()
+
+@job
+async def aplace():
+    return os.getpid()
+
+running = peak = 0
+barriers = {}
+
+@job(retry_limit=0)
+async def meet(number):
+    # Waits until so many are there; tells where it ran, and how many were there at once so far.
+    global running, peak
+    running += 1
+    peak = max(peak, running)
+    await barriers.setdefault(number, asyncio.Barrier(number)).wait()
+    running -= 1
+    return os.getpid(), threading.get_ident(), peak
 
 @job(retry_limit=1, backoff=0.05)
 def fails(text):

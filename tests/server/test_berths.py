@@ -1,8 +1,9 @@
 """Seats on nodes and on event loops: what may be done where, and how much of it is claimed."""
 
 from penstock.functions.places import group_of
-from penstock.server.berths import LOOP, SLOT, Berth, berth_of_group
-from penstock.server.desk import Assignment, Desk
+from penstock.server.berths import HEAVY_SLOT, LOOP, SLOT, Berth, berth_of_group
+from penstock.server.desk import Desk
+from penstock.server.seats import Assignment
 
 
 def piece(desk, berth=SLOT):
@@ -104,3 +105,31 @@ def test_the_group_of_a_job_tells_its_berth():
         ]
     assert group_of("big", None, strict=False) is None
     assert berth_of_group("a group of the user's") == SLOT
+
+
+def test_a_worker_for_heavy_work_takes_one_piece_of_it_at_a_time_and_no_other():
+    desk = two_nodes()
+    desk.join("h", 1, node="big", heavy=True)
+    assert desk.budget().room(50, None) == 2
+    assert desk.budget().room(50, 1e-6, HEAVY_SLOT) == 1
+    assert given(desk, SLOT, SLOT, SLOT, HEAVY_SLOT) == {"b": 2, "s": 1, "h": 1}
+    assert desk.budget().room(50, 1e-6, HEAVY_SLOT) == 0
+    assert desk.recall_for_idle(worth=0.0) == {}
+    assert desk.perhaps_begun("h", slots=True) == [4]
+    assert [one.key for one in desk.leave("h")] == [4]
+
+
+def test_work_for_an_idle_heavy_worker_is_not_looked_for_among_what_waits_for_slots():
+    desk = Desk()
+    desk.join("w", 1)
+    desk.join("h", 1, heavy=True)
+    given(desk, SLOT, SLOT, SLOT)
+    assert desk.recall_for_idle(worth=0.0) == {}
+
+
+def test_a_heavy_job_asks_for_its_nodes_too_and_for_slots_where_no_worker_is_for_heavy_work():
+    group = group_of("big", None, strict=True, heavy=True)
+    assert berth_of_group(group, on_loop=True, heavies=True) == Berth(node="big", strict=True, heavy=True)
+    assert berth_of_group(group) == Berth(node="big", strict=True)
+    assert berth_of_group(group_of(None, None, strict=False, heavy=True), heavies=True) == HEAVY_SLOT
+    assert berth_of_group(group_of(None, None, strict=False, heavy=True), on_loop=True) == LOOP

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from penstock import clock
 from penstock.ids import new_id
 from penstock.server.claiming import Claim
-from penstock.server.desk import Assignment, Budget, Desk, Seat
+from penstock.server.desk import Desk
 from penstock.server.messages import KindFacts
+from penstock.server.seats import Assignment, Budget, Seat
 from penstock.store.rows import JobRow
 
 TINY = KindFacts("Tiny", False, [], "Tiny")
@@ -45,7 +46,8 @@ def one_by_one(budget: Budget, sizes: Sequence[int], pace: float | None) -> int:
 def test_a_run_takes_what_would_be_taken_one_by_one(sizes, slots, held, pace, free_bytes):
     def budget() -> Budget:
         seat = Seat(slots)
-        seat.held = {n: Assignment(n, None, None, "Tiny", 50, n, seconds=pace or 0.0) for n in range(held)}
+        for number in range(held):
+            seat.take(Assignment(number, None, None, "Tiny", 50, number, seconds=pace or 0.0))
         made = Budget([seat], [], [])
         made.free_bytes = free_bytes
         return made

@@ -1,9 +1,11 @@
 """The desk: which worker holds what, and how much more may be claimed."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.desk import HORIZON, MOST_BYTES, MOST_HELD, Assignment, Desk
+from penstock.server.desk import Desk
+from penstock.server.seats import HORIZON, MOST_BYTES, MOST_HELD, Assignment, Seat
 
 
 def piece(desk, *, priority=50, pace_key="k", size=0):
@@ -360,3 +362,17 @@ def test_no_piece_is_lost_or_held_twice_whatever_happens(data):
         at_workers = [key for worker in workers for key in desk.seats[worker].held]
         ready = [entry[-1].key for entry in desk._ready]
         assert sorted([*at_workers, *ready]) == sorted(alive)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3), st.floats(0, 10), st.integers(0, 100)), max_size=40))
+def test_what_a_seat_holds_is_summed_as_pieces_come_and_go(steps):
+    seat = Seat(1)
+    for key, priority, seconds, size in steps:
+        if seat.drop(key) is None:
+            seat.take(Assignment(key, None, None, "k", priority, key, size, seconds))
+    for level in (1, 2, 3):
+        held = [piece for piece in seat.held.values() if piece.priority == level]
+        number, seconds = seat.sums.by_priority.get(level, (0, 0.0))
+        assert number == len(held)
+        assert seconds == pytest.approx(sum(piece.seconds for piece in held), abs=1e-9)
+    assert seat.sums.size == sum(piece.size for piece in seat.held.values())

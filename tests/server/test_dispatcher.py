@@ -13,7 +13,6 @@ from penstock.errors import StoreBusy, StoreUnavailable
 from penstock.ids import new_id
 from penstock.model.failure import Failure, parse_failure
 from penstock.model.moves import move_job
-from penstock.server.desk import MOST_BYTES
 from penstock.server.dispatcher import Dispatcher
 from penstock.server.messages import (
     ForgetJob,
@@ -26,6 +25,7 @@ from penstock.server.messages import (
     RunSlice,
     SliceDone,
 )
+from penstock.server.seats import MOST_BYTES
 from penstock.states import Move, SliceState, State, SubState
 from penstock.store.rows import JobRow, ServerRow
 
@@ -731,7 +731,7 @@ def test_bytes_held_are_bounded_however_many_batch_jobs_run(played):
 
 
 def test_a_free_slot_gets_a_slice_that_is_larger_than_the_bound(played, monkeypatch):
-    monkeypatch.setattr("penstock.server.desk.MOST_BYTES", 10)
+    monkeypatch.setattr("penstock.server.seats.MOST_BYTES", 10)
     played.add_batch(3, size=1000)
     played.seat(slots=2)
     assert len(played.take_turn()) + len(played.take_turn()) == 2

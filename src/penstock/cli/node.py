@@ -37,6 +37,13 @@ AT_LEAST_ONE = click.IntRange(min=1)
     show_default=True,
     help="Async jobs at once, besides; 0: they are among the workers' pieces.",
 )
+@click.option(
+    "--heavy",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes besides, each for one heavy job at a time; 0: these are among the workers' pieces.",
+)
 @click.option("--ca", metavar="FILE", help="TLS: the certificate that those of the distributors are signed with.")
 @click.option("--cert", metavar="FILE", help="TLS: the certificate of this node, where they ask for one.")
 @click.option("--key", metavar="FILE", help="TLS: its private key.")
@@ -60,6 +67,7 @@ def node(
     workers: int,
     processes: int | None,
     concurrency: int,
+    heavy: int,
     ca: str | None,
     cert: str | None,
     key: str | None,
@@ -87,6 +95,7 @@ def node(
         workers=workers,
         processes=processes,
         concurrency=concurrency,
+        heavy=heavy,
         recycle_jobs=recycle_jobs,
         recycle_mb=recycle_mb,
         memory_limit_mb=memory_limit,

@@ -196,7 +196,7 @@ class Listener:
         session.workers[told.worker] = worker
         for branch in self._branches:
             branch.dispatcher.worker_ready(
-                worker, told.slots, told.kinds, concurrency=told.concurrency, node=session.node
+                worker, told.slots, told.kinds, concurrency=told.concurrency, node=session.node, heavy=told.heavy
             )
 
     def _part(self, session: Session, told: Left) -> None:

@@ -153,10 +153,12 @@ class Node:
 
     # Its workers; in the pool's thread -----------------------------------------------------------
 
-    def worker_ready(self, worker: WorkerProcess, slots: int, kinds: list[KindFacts], *, concurrency: int = 0) -> None:
+    def worker_ready(
+        self, worker: WorkerProcess, slots: int, kinds: list[KindFacts], *, concurrency: int = 0, heavy: bool = False
+    ) -> None:
         """Offer a new worker to all distributors."""
         number = next(self._numbers)
-        joined = Joined(number, worker.name, slots, concurrency, kinds)
+        joined = Joined(number, worker.name, slots, concurrency, kinds, heavy)
         with self._changed:
             self._present[worker] = Present(number, joined)
             for outlet in self._outlets:

@@ -63,6 +63,8 @@ class Joined(Struct, array_like=True, tag=5):
     slots: int
     concurrency: int
     kinds: list[KindFacts]
+    heavy: bool = False
+    """Whether it does heavy work, one piece at a time, and nothing else."""
 
 
 class Said(Struct, array_like=True, tag=6):

@@ -89,8 +89,8 @@ class JobFunction(Generic[P, R]):
 
         Args:
             options: `priority`, `after` (seconds or a timedelta), `run_at`, `period`, `node`, `not_node`, `strict`,
-                `on_success`, `on_error`, `retry_limit`, `backoff`, `repeatable`, `durable` (with a distributor), and
-                any other field of the job.
+                `heavy`, `on_success`, `on_error`, `retry_limit`, `backoff`, `repeatable`, `durable` (with a
+                distributor), and any other field of the job.
 
         Raises:
             TypeError: there is no such option; the message lists them.
@@ -154,8 +154,8 @@ class Call(Generic[P, R]):
             elif name not in _OF_THE_CALL:
                 values[name] = value
         made = self.function.job(**values)
-        if made.strict or made.not_node is not None:
-            made.bind_to_nodes()
+        if made.strict or made.not_node is not None or made.heavy:
+            made.bind_to_places()
         return made
 
     @property
@@ -166,8 +166,8 @@ class Call(Generic[P, R]):
     @property
     def feedback(self) -> Feedback | None:
         """What is to be called with the answer, in the application."""
-        given = {name: self._options.get(name) for name in ("on_success", "on_error")}
-        return Feedback(**given) if any(given.values()) else None
+        on_success, on_error = map(self._options.get, ("on_success", "on_error"))
+        return Feedback(on_success, on_error) if on_success or on_error else None
 
 
 @overload

@@ -44,6 +44,11 @@ class FunctionJob(Retry, abstract=True):
     node: str | None = field(None, user_editable=True, description="The node that is to run it, if it can.")
     not_node: str | None = field(None, user_editable=True, description="The node that must not run it.")
     strict: bool = field(False, user_editable=True, description="Whether no other node than `node` may run it.")
+    heavy: bool = field(
+        False,
+        user_editable=True,
+        description="Whether it is to have a process of its own while it runs, where its node keeps any.",
+    )
     runs: int = field(0, description="Periods that are through.")
     added: dict[str, Any] = field(default_factory=dict, description="What the steps of the run added to its arguments.")
     progress: Any = field(None, description="What the run last said of how far it is.")
@@ -76,8 +81,8 @@ class FunctionJob(Retry, abstract=True):
             return self.function.backoff(failures + 1)
         return super().retry_delay(failures) if self.backoff == "growing" else (failures + 1) * self.backoff
 
-    def bind_to_nodes(self) -> None:
-        """Have only those nodes claim the job that may run it, and show what it waits for.
+    def bind_to_places(self) -> None:
+        """Have the job claimed only where it may run, and show what it waits for.
 
         Raises:
             ValueError: no node may run it; or it is in a throttle group of its own.
@@ -87,10 +92,14 @@ class FunctionJob(Retry, abstract=True):
         if self.strict and self.node == self.not_node:
             raise ValueError(f"no node may run it: node= and not_node= are both {self.node!r}")
         if self.throttle_group is not None:
-            raise ValueError("throttle_group= cannot be had together with strict= or not_node=")
-        self.throttle_group = group_of(self.node, self.not_node, strict=self.strict)
-        place = f"node {self.node!r}" if self.strict else f"another node than {self.not_node!r}"
-        self.row.throttled_by = f"waits for {place}"
+            raise ValueError("throttle_group= cannot be had together with strict=, not_node= or heavy=")
+        self.throttle_group = group_of(self.node, self.not_node, strict=self.strict, heavy=self.heavy)
+        self.row.throttled_by = f"waits for {self._place()}"
+
+    def _place(self) -> str:
+        if self.strict:
+            return f"node {self.node!r}"
+        return f"another node than {self.not_node!r}" if self.not_node is not None else "a process of its own"
 
     # For the run ---------------------------------------------------------------------------------
 

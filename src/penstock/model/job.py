@@ -169,7 +169,8 @@ class Job(JobRecord, abstract=True):
     @property
     def has_moved(self) -> bool:
         """Whether the attempt under way has decided what becomes of the job."""
-        return self._attempt is not None and self._attempt.move is not None
+        attempt: Attempt | None = (self.__pydantic_private__ or {}).get("_attempt")
+        return attempt is not None and attempt.move is not None
 
     def forget_moves(self) -> None:
         """Stand as before the moves of the attempt under way: it has raised, so they do not take effect."""

@@ -305,8 +305,8 @@ class JobRecord(BaseModel, metaclass=JobMeta, abstract=True):
     def _take_over_values(self, stored_document: str | None = None) -> None:
         """Note that the store now has what this copy has."""
         row = self.row
-        for name in COLUMN_FIELDS:
-            setattr(row, name, getattr(self, name))
+        for name, value in zip(COLUMN_FIELDS, _COLUMN_VALUES(self), strict=True):
+            setattr(row, name, value)
         row.unique_key = self.unique_key()
         self._as_stored = self.document() if self.sealed_fields.names or stored_document is None else stored_document
         if stored_document is not None:

@@ -3,7 +3,7 @@
 import json
 from typing import NamedTuple
 
-from penstock.functions.places import NEVER, ONLY
+from penstock.functions.places import HEAVY, NEVER, ONLY
 from penstock.server.messages import KindFacts
 from penstock.store.rows import JobRow
 
@@ -18,6 +18,13 @@ class Berth(NamedTuple):
     not_node: str | None = None
     """The node that must not have it."""
     strict: bool = False
+    heavy: bool = False
+    """Whether it has a worker process to itself."""
+
+    @property
+    def lane(self) -> "Berth":
+        """What it asks for apart from nodes."""
+        return HEAVY_SLOT if self.heavy else LOOP if self.on_loop else SLOT
 
     def fits(self, node: str | None) -> bool:
         """Tell whether a worker of this node may have it; None is a worker of a server."""
@@ -26,15 +33,19 @@ class Berth(NamedTuple):
     @property
     def restricts(self) -> bool:
         """Whether there may be workers that must not have it."""
-        return self.strict or self.not_node is not None
+        return self.strict or self.not_node is not None or self.heavy
 
 
 SLOT = Berth()
 LOOP = Berth(on_loop=True)
+HEAVY_SLOT = Berth(heavy=True)
 
 
-def berth_of_group(group: str | None, *, on_loop: bool = False) -> Berth:
-    """Return what the jobs of a throttle group ask for."""
+def berth_of_group(group: str | None, *, on_loop: bool = False, heavies: bool = False) -> Berth:
+    """Return what the jobs of a throttle group ask for; heavy ones as others do where there are no `heavies`."""
+    if group is not None and group.startswith(HEAVY):
+        berth = berth_of_group(group.removeprefix(HEAVY), on_loop=on_loop and not heavies)
+        return berth._replace(heavy=heavies)
     if group is None or not group.startswith((ONLY, NEVER)):
         return LOOP if on_loop else SLOT
     if group.startswith(ONLY):
@@ -42,11 +53,10 @@ def berth_of_group(group: str | None, *, on_loop: bool = False) -> Berth:
     return Berth(on_loop, not_node=group.removeprefix(NEVER))
 
 
-def berth_of(row: JobRow, facts: KindFacts, *, on_loop: bool = False) -> Berth:
+def berth_of(row: JobRow, facts: KindFacts, *, on_loop: bool = False, heavies: bool = False) -> Berth:
     """Return what a job asks for."""
-    berth = (
-        berth_of_group(row.throttle_group, on_loop=on_loop) if facts.answers else berth_of_group(None, on_loop=on_loop)
-    )
+    group = row.throttle_group if facts.answers else None
+    berth = berth_of_group(group, on_loop=on_loop, heavies=heavies)
     if facts.answers and not berth.strict and '"node":"' in row.fields:
         return berth._replace(node=json.loads(row.fields).get("node"))
     return berth

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from penstock.query import Filter
 from penstock.server.berths import LOOP, SLOT, Berth, berth_of, berth_of_group, is_repeatable
-from penstock.server.desk import LEAST_URGENT, Assignment, Budget, Desk
+from penstock.server.desk import Desk
 from penstock.server.express import Express
 from penstock.server.limits import Limits, limit_name
 from penstock.server.messages import KindFacts, RunHook, RunJob, RunSlice
+from penstock.server.seats import LEAST_URGENT, Assignment, Budget
 from penstock.server.settling import HeldDue, HeldHook, HeldJob, HeldSlice
 from penstock.server.slice_gates import SliceGates
 from penstock.states import State, SubState
@@ -108,7 +109,7 @@ class Claim:
             return False
         if not facts.answers:
             return True
-        berth = berth_of_group(group, on_loop=facts.on_loop and self._budget.has_loops)
+        berth = berth_of_group(group, **self._lanes_for(facts))
         return not berth.restricts or self._budget.room(LEAST_URGENT, self._desk.pace(facts.kind), berth) > 0
 
     def _take_in_order(self, candidates: Iterable[JobRow], kinds: Mapping[str, KindFacts]) -> bool:
@@ -171,13 +172,17 @@ class Claim:
         # Nor is what must not run twice: of what waits at a worker that is lost, nobody can say that it had not begun.
         waits = facts.limit is None and is_repeatable(candidate, facts)
         pace = self._desk.pace(candidate.kind) if waits else None
-        berth = berth_of(candidate, facts, on_loop=facts.on_loop and self._budget.has_loops)
+        berth = berth_of(candidate, facts, **self._lanes_for(facts))
         if self._budget.room(candidate.priority, pace, berth) <= 0:
             return berth.restricts  # What holds such a one back is its own.
         self._budget.spend(candidate.priority, 1, pace, len(candidate.fields), berth)
         candidate.limit_name = limit_name(facts, candidate.throttle_group)
         self._regular.append((candidate, berth))
         return True
+
+    def _lanes_for(self, facts: KindFacts) -> dict[str, bool]:
+        """Return which lanes there are for jobs of a kind beside slots."""
+        return {"on_loop": facts.on_loop and self._budget.has_loops, "heavies": self._budget.has_heavies}
 
     def _take_jobs(self) -> None:
         berths = {row.id: berth for row, berth in self._regular}
@@ -193,7 +198,7 @@ class Claim:
         while (row := express.first(open_kinds)) is not None:
             facts = kinds[row.kind]
             pace = self._desk.pace(row.kind) if is_repeatable(row, facts) else None
-            berth = berth_of(row, facts, on_loop=facts.on_loop and self._budget.has_loops)
+            berth = berth_of(row, facts, **self._lanes_for(facts))
             if self._budget.room(row.priority, pace, berth) <= 0:
                 open_kinds.discard(row.kind)
                 continue

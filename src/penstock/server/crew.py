@@ -32,7 +32,9 @@ MOST_STILLBORN = 3
 class Boss(Protocol):
     """Who gives workers their work. A dispatcher is one; its methods tell what each means."""
 
-    def worker_ready(self, worker: Any, slots: int, kinds: list[KindFacts], *, concurrency: int = 0) -> None:
+    def worker_ready(
+        self, worker: Any, slots: int, kinds: list[KindFacts], *, concurrency: int = 0, heavy: bool = False
+    ) -> None:
         """Take a worker on."""
 
     def worker_returned(self, worker: Any, replies: list[Reply]) -> None:
@@ -88,7 +90,8 @@ class Crew:
 
     def start(self) -> None:
         """Start the worker processes."""
-        self.pool.start(self._options.process_count, self._options.workers, self._options.concurrency)
+        options = self._options
+        self.pool.start(options.process_count, options.workers, options.concurrency, options.heavy)
 
     def reload(self) -> None:
         """Replace all workers by new ones, which import the app anew. What runs is finished first."""
@@ -115,7 +118,9 @@ class Crew:
                 case Ready():
                     self._stillborn = 0
                     worker.ready = True
-                    self.boss.worker_ready(worker, worker.slots, message.kinds, concurrency=worker.concurrency)
+                    self.boss.worker_ready(
+                        worker, worker.slots, message.kinds, concurrency=worker.concurrency, heavy=worker.heavy
+                    )
                     kinds = tuple(sorted(facts.kind for facts in message.kinds))
                     events.publish(events.WorkerReady(worker.name, kinds))
                 case Recalled():
@@ -146,7 +151,7 @@ class Crew:
         if self._stillborn >= MOST_STILLBORN:
             self._give_up(StoreUnavailable(f"workers die before they are ready; the last one: {worker.evidence}"))
         else:
-            self.pool.start_worker(worker.slots, worker.concurrency)
+            self.pool.start_worker(worker.slots, worker.concurrency, heavy=worker.heavy)
 
     def broke(self, error: Exception) -> None:
         """Give up: nothing will be heard of any worker any more."""
@@ -168,6 +173,6 @@ class Crew:
         """Start a successor once, give the worker nothing more, and let it go when it holds nothing."""
         if not worker.retired:
             worker.retired = True
-            self.pool.start_worker(worker.slots, worker.concurrency)
+            self.pool.start_worker(worker.slots, worker.concurrency, heavy=worker.heavy)
         if self.boss.retire(worker):
             self.pool.dismiss(worker)

@@ -6,142 +6,16 @@ the measured pace of its kind, so that it never waits, yet anything more urgent 
 
 import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any
 
-from msgspec import Struct
+from penstock.server.berths import HEAVY_SLOT, LOOP, SLOT, Berth
+from penstock.server.seats import HORIZON, Assignment, Budget, Seat
 
-from penstock.server.berths import SLOT, Berth
-
-HORIZON = 0.1
-"""Seconds of work that a slot may hold, the piece it works on included."""
-LEAST_URGENT = 100
-"""The priority of a job that gives way to all others."""
-MOST_HELD = 1000
-"""Pieces that one slot may hold, however short they are."""
-MOST_BYTES = 8 << 20
-"""Payload that a server may hold. A free slot gets a slice all the same."""
 SMOOTHING = 0.2
 """The weight of the newest measurement in a pace."""
 WORTH_RECALLING = 0.01
 """Seconds of waiting work below which moving it to another worker costs more than it gains."""
-
-
-class Assignment(Struct, eq=False, gc=False):
-    """A claimed piece of work: a job, a hook or a slice."""
-
-    key: int
-    task: Any
-    """The message that hands it to a worker."""
-    subject: Any
-    """What was claimed; the dispatcher's."""
-    pace_key: Any
-    """Pieces with the same key take about the same time."""
-    priority: int
-    order: Any
-    """The order within a priority."""
-    size: int = 0
-    seconds: float = 0.0
-    """Expected duration."""
-    returning: bool = False
-    """To be given back to the store when it is recalled."""
-    berth: Berth = SLOT
-
-
-@dataclass(slots=True)
-class Seat:
-    """A worker process and what it holds."""
-
-    slots: int
-    held: dict[int, Assignment] = field(default_factory=dict)
-    load: float = 0.0
-    recalling: set[int] = field(default_factory=set)
-    retired: bool = False
-    """It gets nothing more: another worker is to take its place."""
-    node: str | None = None
-    """The node it is on; None for a worker of this server itself."""
-
-    @property
-    def waiting(self) -> int:
-        """How many pieces are behind those that its slots work on."""
-        return max(0, len(self.held) - self.slots)
-
-
-class Room:
-    """What some seats may still get, by urgency: work that is less urgent than a candidate does not count."""
-
-    def __init__(self, seats: Iterable[Seat], waiting: Iterable[Assignment] = (), *, ahead: bool = True) -> None:
-        """Count what the seats hold, and what waits for them; `ahead` tells whether they may hold more than they do."""
-        staying = [seat for seat in seats if not seat.retired]
-        self._slots = sum(seat.slots for seat in staying)
-        self._ahead = ahead
-        self._held: dict[int, tuple[int, float]] = {}
-        self.size = 0
-        for piece in chain(*(seat.held.values() for seat in staying), waiting):
-            self.add(piece.priority, 1, piece.seconds)
-            self.size += piece.size
-
-    def add(self, priority: int, number: int, seconds: float) -> None:
-        """Count pieces that take so many seconds together."""
-        had, took = self._held.get(priority, (0, 0.0))
-        self._held[priority] = (had + number, took + seconds)
-
-    def left(self, priority: int, pace: float | None, free_bytes: int) -> int:
-        """Return how many pieces of this pace, in seconds, may be claimed; None is an unknown pace."""
-        number = seconds = 0.0
-        for level, (its_number, its_seconds) in self._held.items():
-            if level <= priority:
-                number += its_number
-                seconds += its_seconds
-        free = max(0, int(self._slots - number))
-        if pace is None or free_bytes <= 0 or not self._ahead:
-            return free
-        ahead = min((self._slots * HORIZON - seconds) / max(pace, 1e-7), self._slots * MOST_HELD - number)
-        # One piece ahead for each slot where pieces are short enough for the round trip to matter.
-        spare = max(0, int(2 * self._slots - number)) if pace < 10 * HORIZON else free
-        return max(free, int(ahead), spare)
-
-
-class Budget:
-    """How much may be claimed in one turn: in slots, on loops, and on the nodes that single jobs ask for."""
-
-    def __init__(self, seats: Iterable[Seat], loops: Iterable[Seat], ready: Iterable[Assignment]) -> None:
-        self._seats = {False: list(seats), True: list(loops)}
-        waiting = list(ready)
-        self._rooms: dict[Berth, Room] = {
-            Berth(on_loop): Room(
-                self._seats[on_loop],
-                (piece for piece in waiting if piece.berth.on_loop is on_loop),
-                ahead=not on_loop,
-            )
-            for on_loop in (False, True)
-        }
-        self.free_bytes = MOST_BYTES - sum(room.size for room in self._rooms.values())
-
-    @property
-    def has_loops(self) -> bool:
-        """Whether any worker has room for what runs on an event loop."""
-        return bool(self._seats[True])
-
-    def room(self, priority: int, pace: float | None, berth: Berth = SLOT) -> int:
-        """Return how many pieces of this pace, in seconds, may be claimed; None is an unknown pace."""
-        return self._room(berth).left(priority, pace, self.free_bytes)
-
-    def spend(self, priority: int, number: int, pace: float | None, size: int = 0, berth: Berth = SLOT) -> None:
-        """Count `number` claimed pieces."""
-        for room in {id(room): room for room in (self._room(berth), self._rooms[Berth(berth.on_loop)])}.values():
-            room.add(priority, number, number * (pace or 0.0))
-        self.free_bytes -= size
-
-    def _room(self, berth: Berth) -> Room:
-        if not berth.restricts:
-            return self._rooms[Berth(berth.on_loop)]
-        key = berth if berth.strict else berth._replace(node=None)
-        if key not in self._rooms:
-            fitting = [seat for seat in self._seats[berth.on_loop] if berth.fits(seat.node)]
-            self._rooms[key] = Room(fitting, ahead=not berth.on_loop)
-        return self._rooms[key]
 
 
 class Desk:
@@ -151,6 +25,8 @@ class Desk:
         self.seats: dict[Any, Seat] = {}
         self.loops: dict[Any, Seat] = {}
         """The event loops of workers that take more than slots; what is there has been started."""
+        self.heavies: dict[Any, Seat] = {}
+        """The workers that do one piece of heavy work at a time, and have no slots for any other."""
         self._ready: list[tuple[int, Any, int, Assignment]] = []
         self._paces: dict[Any, float] = {}
         self.keys = count(1)
@@ -158,22 +34,26 @@ class Desk:
 
     # Workers -------------------------------------------------------------------------------------
 
-    def join(self, worker: Any, slots: int, concurrency: int = 0, node: str | None = None) -> None:
-        """Seat a worker, which also runs `concurrency` pieces at once on its event loop."""
-        self.seats[worker] = Seat(slots, node=node)
+    def join(
+        self, worker: Any, slots: int, concurrency: int = 0, node: str | None = None, *, heavy: bool = False
+    ) -> None:
+        """Seat a worker, which also runs `concurrency` pieces at once on its event loop; or one for `heavy` work."""
+        self.seats[worker] = Seat(0 if heavy else slots, node=node)
+        if heavy:
+            self.heavies[worker] = Seat(slots, node=node)
         if concurrency:
             self.loops[worker] = Seat(concurrency, node=node)
 
     def leave(self, worker: Any) -> list[Assignment]:
         """Remove a worker and return what it held, oldest first."""
-        left = [seat for seats in (self.seats, self.loops) if (seat := seats.pop(worker, None))]
+        left = [seat for seats in self._lanes() if (seat := seats.pop(worker, None))]
         return [piece for seat in left for piece in seat.held.values()]
 
     def perhaps_begun(self, worker: Any, *, slots: bool) -> list[int]:
         """Return the keys of what a worker has begun as far as is known here: all on its event loop, and in `slots`."""
         on_loop = list(self.loops[worker].held) if worker in self.loops else []
-        seat = self.seats.get(worker)
-        return on_loop + (list(seat.held)[: seat.slots] if seat and slots else [])
+        in_slots = [lane[worker] for lane in (self.seats, self.heavies) if worker in lane] if slots else []
+        return on_loop + [key for seat in in_slots for key in list(seat.held)[: seat.slots]]
 
     # Claiming ------------------------------------------------------------------------------------
 
@@ -187,11 +67,13 @@ class Desk:
 
     def budget(self) -> Budget:
         """Return what may be claimed now."""
-        return Budget(self.seats.values(), self.loops.values(), (entry[-1] for entry in self._ready))
+        ready = (entry[-1] for entry in self._ready)
+        return Budget(self.seats.values(), self.loops.values(), ready, self.heavies.values())
 
     def is_hungry(self) -> bool:
         """Tell whether some slot has no more than half of what it may hold."""
-        return any(len(seat.held) <= seat.slots or seat.load < seat.slots * HORIZON / 2 for seat in self.seats.values())
+        seats = [seat for seat in self.seats.values() if seat.slots]
+        return any(len(seat.held) <= seat.slots or seat.load < seat.slots * HORIZON / 2 for seat in seats)
 
     def count(self) -> int:
         """Return how many pieces are held."""
@@ -207,7 +89,7 @@ class Desk:
 
     def holds_nothing(self, worker: Any) -> bool:
         """Tell whether a worker holds nothing, or is gone."""
-        return not any(worker in seats and seats[worker].held for seats in (self.seats, self.loops))
+        return not any(worker in seats and seats[worker].held for seats in self._lanes())
 
     def retire(self, worker: Any) -> dict[Any, list[int]]:
         """Give a worker nothing more; returns what to recall of it for others."""
@@ -215,8 +97,9 @@ class Desk:
         if seat is None or seat.retired:
             return {}
         seat.retired = True
-        if worker in self.loops:
-            self.loops[worker].retired = True
+        for lane in self._lanes():
+            if worker in lane:
+                lane[worker].retired = True
         spare = list(seat.held)[seat.slots :]
         seat.recalling.update(spare)
         return {worker: spare} if spare else {}
@@ -239,11 +122,11 @@ class Desk:
         Those stay that no worker may have.
         """
         given: dict[Any, list[Assignment]] = {}
-        queues = {False: Queue(self.seats), True: Queue(self.loops)}
+        queues = {SLOT: Queue(self.seats), LOOP: Queue(self.loops), HEAVY_SLOT: Queue(self.heavies)}
         left = []
         for entry in sorted(self._ready):
             piece = entry[-1]
-            worker = queues[piece.berth.on_loop].take(piece)
+            worker = queues[piece.berth.lane].take(piece)
             if worker is None:
                 left.append(entry)
             else:
@@ -309,17 +192,18 @@ class Desk:
         return taken
 
     def _take(self, worker: Any, key: int) -> Assignment | None:
-        for seats in (self.seats, self.loops):
+        for seats in self._lanes():
             seat = seats.get(worker)
-            piece = seat.held.pop(key, None) if seat else None
-            if seat and piece:
-                seat.load = max(0.0, seat.load - piece.seconds) if seat.held else 0.0
-                seat.recalling.discard(key)
+            piece = seat.drop(key) if seat else None
+            if piece is not None:
                 return piece
         return None
 
     def _all_seats(self) -> Iterable[Seat]:
-        return chain(self.seats.values(), self.loops.values())
+        return chain(*(lane.values() for lane in self._lanes()))
+
+    def _lanes(self) -> tuple[dict[Any, Seat], ...]:
+        return self.seats, self.loops, self.heavies
 
     def _pieces(self) -> Iterable[Assignment]:
         for seat in self._all_seats():
@@ -337,7 +221,7 @@ class Queue:
         self._waits = [
             (*_expected_wait(seat), number, worker)
             for number, (worker, seat) in enumerate(seats.items())
-            if not seat.retired
+            if seat.slots and not seat.retired
         ]
         heapq.heapify(self._waits)
 
@@ -345,9 +229,7 @@ class Queue:
         """Give a piece to the worker that is free first of those that may have it; None where there is none."""
         worker = self._chosen(piece.berth) if piece.berth.node or piece.berth.restricts else self._first()
         if worker is not None:
-            seat = self._seats[worker]
-            seat.held[piece.key] = piece
-            seat.load += piece.seconds
+            self._seats[worker].take(piece)
         return worker
 
     def _first(self) -> Any:

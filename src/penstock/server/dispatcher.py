@@ -127,10 +127,11 @@ class Dispatcher:
         *,
         concurrency: int = 0,
         node: str | None = None,
+        heavy: bool = False,
     ) -> None:
         """Seat a worker that runs these kinds, of them `concurrency` at once that run on its event loop."""
         with self._changed:
-            self._desk.join(worker, slots, concurrency, node)
+            self._desk.join(worker, slots, concurrency, node, heavy=heavy)
             self._lessons.join(worker)
             # Those of the newest worker: it has imported what is deployed now.
             self._kinds = {facts.kind: facts for facts in kinds if self._chosen.includes(facts.kind)}
@@ -205,8 +206,7 @@ class Dispatcher:
         with self._changed:
             self._lessons.leave(worker)
             lost = working_on is None
-            begun = self._desk.perhaps_begun(worker, slots=lost)
-            working_on = {**dict.fromkeys(begun, 0), **(working_on or {})}
+            working_on = {**dict.fromkeys(self._desk.perhaps_begun(worker, slots=lost), 0), **(working_on or {})}
             for piece in self._desk.leave(worker):
                 if piece.key in overdue:
                     place = working_on.get(piece.key, 0)

@@ -9,8 +9,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from penstock import events
-from penstock.server.desk import Assignment
 from penstock.server.messages import KindFacts, Reply
+from penstock.server.seats import Assignment
 from penstock.server.settling import due_hooks
 from penstock.states import Move
 from penstock.store.protocol import Store

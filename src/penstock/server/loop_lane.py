@@ -10,6 +10,11 @@ from penstock.server.messages import JobDone, RunJob
 from penstock.server.performing import Performer
 from penstock.server.relay import RUNNING
 
+MANY = 100
+"""With more jobs than that at once it costs more to send and settle each result by itself than to run the job."""
+GATHER_SECONDS = 0.002
+"""How long results are gathered while there are so many."""
+
 
 class LoopLane:
     """Starts what it is given at once, and sends the results that have gathered in one round of the loop together."""
@@ -44,7 +49,7 @@ class LoopLane:
         reply = await self._performer.run_on_loop(task)
         reply.seconds = time.perf_counter() - began
         if not self._replies:
-            self._loop.call_soon(self._flush)
+            self._loop.call_later(GATHER_SECONDS if len(self._running) > MANY else 0.0, self._flush)
         self._replies.append(reply)
 
     def _flush(self) -> None:

@@ -29,6 +29,8 @@ class ServerOptions:
     """Worker processes that share the slots. None: one for each core, but no more than slots."""
     concurrency: int = 0
     """`async` regular jobs that run at once on the event loops of its processes. 0: they take slots."""
+    heavy: int = 0
+    """Processes besides, each of which does one piece of heavy work at a time and nothing else. 0: it takes slots."""
     chosen: Chosen = field(default_factory=Chosen)
     """Which jobs it works on."""
     recycle_jobs: int | None = None

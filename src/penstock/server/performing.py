@@ -12,6 +12,7 @@ from penstock import clock, faults
 from penstock.batch.job import BatchJob
 from penstock.batch.perform import SliceWork, perform_slice
 from penstock.errors import UnknownKind
+from penstock.functions.job import FunctionJob
 from penstock.model.attempt import Verdict, attempt, attempt_on_loop, failed, held_back, run_hooks, run_until_moved
 from penstock.model.failure import let_go
 from penstock.model.job import Job, load_as, load_job
@@ -292,7 +293,7 @@ class Performer:
         if gone and not job.answers:
             return JobDone(key, 0.0, None, None, {}, {})
         try:
-            columns, fields = _changes(job)
+            columns, fields = ({}, {}) if gone and not _tells_more(job) else _changes(job)
             tells = _TELLING if job.answers else _COLLECTING
             collects = verdict.move in tells and job.collect_output and verdict.value is not None
             stored = encode_value(verdict.value) if collects else None
@@ -322,6 +323,11 @@ def _sealed_fields(kind: str) -> SealedFields:
 
 def _seals(job: Job) -> bool:
     return job.seals_anything if isinstance(job, BatchJob) else bool(job.sealed_fields.names)
+
+
+def _tells_more(job: Job) -> bool:
+    """Tell whether who waits for a job that goes with its end is to be told more than its result."""
+    return isinstance(job, FunctionJob) and (bool(job.added) or job.progress is not None)
 
 
 def _unknown_kind() -> Decision:

@@ -3,7 +3,7 @@
 from collections.abc import Container
 from uuid import UUID
 
-from penstock.server.desk import Assignment
+from penstock.server.seats import Assignment
 from penstock.server.settling import HeldDue, HeldJob, HeldSlice
 
 

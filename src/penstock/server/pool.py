@@ -65,6 +65,8 @@ class WorkerProcess:
     partial: bytes = b""
     ready: bool = False
     started: float = field(default_factory=clock.monotonic)
+    heavy: bool = False
+    """Whether it does heavy work, one piece at a time, and nothing else."""
     finished: int = 0
     """Pieces of work it is through with."""
     retired: bool = False
@@ -119,16 +121,22 @@ class Pool:
         self.workers: list[WorkerProcess] = []
         self._thread = threading.Thread(target=self._run, name="penstock-channels", daemon=True)
 
-    def start(self, processes: int, slots: int, concurrency: int = 0) -> None:
-        """Start `processes` workers that share `slots` slots, and what runs on loops, as evenly as can be."""
+    def start(self, processes: int, slots: int, concurrency: int = 0, heavy: int = 0) -> None:
+        """Start `processes` workers that share `slots` slots, and what runs on loops, as evenly as can be.
+
+        Besides so many that are for `heavy` work.
+        """
         for index in range(processes):
             self.start_worker(_share(slots, processes, index), _share(concurrency, processes, index))
+        for _ in range(heavy):
+            self.start_worker(1, heavy=True)
         self._thread.start()
 
-    def start_worker(self, slots: int, concurrency: int = 0) -> None:
+    def start_worker(self, slots: int, concurrency: int = 0, *, heavy: bool = False) -> None:
         """Start one worker process."""
         self._serial += 1
         worker = self._spawn(f"{self._server}:{self._serial}", slots, concurrency)
+        worker.heavy = heavy
         self.workers.append(worker)
         self._selector.register(worker.channel.socket, selectors.EVENT_READ, lambda: self._read(worker))
         self._selector.register(worker.output, selectors.EVENT_READ, lambda: self._read_output(worker))
