@@ -111,6 +111,15 @@ def test_a_bad_record_is_found_corrected_and_retried_from_the_command_line(call,
     assert "job.retry" in call("jobs", "show", failed.id)[1]
 
 
+def test_a_bad_record_is_deleted_from_the_command_line(call, failed):
+    assert call("jobs", "delete-record", failed.id, "4")[0] != 0
+    assert "record 3 is deleted" in call("jobs", "delete-record", failed.id, "3")[1]
+    assert call("jobs", "retry", failed.id)[0] == 0
+    drain()
+    assert call("jobs", "preview", failed.id)[1].splitlines() == ["a", "b", "c"]
+    assert "record.delete" in call("audit", "list")[1]
+
+
 def test_how_things_stand_is_told(call, url):
     assert call("status", "--check")[0] == 0
     EverythingJob.create()

@@ -4,7 +4,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from tests.web.conftest import text_of
+from tests.web.conftest import perform_stored, text_of
 
 from penstock.states import State
 
@@ -172,6 +172,28 @@ class TestFailedRecords:
         job = shop.failed_batch(["bad", "good"])
         visit.get(f"/jobs/{job.id}/failed/1")
         assert "is rejected" in visit.post(f"/jobs/{job.id}/failed/1/reject", {"record": "1"}).text
+
+    def test_a_record_is_deleted_once_that_is_confirmed_and_the_audit_tells_what_it_was(self, visit, shop):
+        job = shop.failed_batch(["bad <b>", "good"])
+        page = visit.get(f"/jobs/{job.id}/failed/1").text
+        assert f'formaction="/jobs/{job.id}/failed/1/delete"' in page
+        place = f"/jobs/{job.id}/failed/1/delete"
+        assert "Delete record 1?" in visit.post(place, {"record": "1"}).text
+        assert [found.record for found in job.each_failed_record()] == ["bad <b>"]
+        assert "is deleted" in visit.post(place, {"record": "1", "confirmed": "yes"}).text
+        assert list(job.each_failed_record()) == []
+        assert "bad &lt;b&gt;" in visit.get("/audit").text
+        visit.post(f"/jobs/{job.id}/retry")
+        perform_stored()
+        assert job.reload().state is State.COMPLETED
+        assert list(job.output.records()) == ["doog"]
+
+    def test_who_may_not_correct_records_may_not_delete_one(self, visitor, shop):
+        job = shop.failed_batch(["bad"])
+        manager = visitor("manager")
+        answer = manager.post(f"/jobs/{job.id}/failed/1/delete", {"record": "1", "confirmed": "yes"})
+        assert answer.status_code == 403
+        assert [found.record for found in job.each_failed_record()] == ["bad"]
 
 
 class TestNewJobs:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from penstock.batch.categories import InputCategory
 from penstock.batch.job import BatchJob
-from penstock.batch.repair import edit_record, exceptions_of, open_failed_slice, reject_failed
+from penstock.batch.repair import delete_failed, edit_record, exceptions_of, open_failed_slice, reject_failed
 from penstock.batch.resubmit import corrected_in, resubmit_records
 from penstock.errors import ConfigurationError, InvalidMove, SealError
 from penstock.model.failure import parse_failure
@@ -177,6 +177,23 @@ def reject_failed_record(store: Store, job_id: UUID, record_number: int, *, by: 
     with acting(store, by, "record.reject", target_of_job(job_id)) as act, store.transaction():
         reject_failed(_batch_job(store, job_id), record_number)
         act.note({"record_number": record_number})
+    return {"id": str(job_id), "record": record_number}
+
+
+def delete_failed_record(store: Store, job_id: UUID, record_number: int, *, by: By) -> View:
+    """Drop the record at which a slice stopped, so that `retry` goes on behind it. Only the audit keeps it.
+
+    Raises:
+        Forbidden: the roles do not allow it.
+        JobNotFound: there is no such job.
+        ConfigurationError: it is no batch job.
+        InputError: no failed slice stopped at the record.
+        JobChanged: the slice was retried or edited meanwhile.
+    """
+    with acting(store, by, "record.delete", target_of_job(job_id)) as act, store.transaction():
+        job = _batch_job(store, job_id)
+        record = delete_failed(job, record_number)
+        act.note({"record_number": record_number, "record": SEALED if job.seals_anything else record})
     return {"id": str(job_id), "record": record_number}
 
 

@@ -26,7 +26,13 @@ from penstock.service.moving import ACTIONS, Acted, act_on_jobs, act_on_list
 from penstock.service.overview import figures_of, show_overview
 from penstock.service.people import demand
 from penstock.service.previews import preview_output
-from penstock.service.records import edit_failed_text, reject_failed_record, retry_failures, show_failed_slice
+from penstock.service.records import (
+    delete_failed_record,
+    edit_failed_text,
+    reject_failed_record,
+    retry_failures,
+    show_failed_slice,
+)  # fmt: skip
 from penstock.service.schedules import edit_schedule, list_schedules, run_schedule_now
 from penstock.service.servers import ask_servers, find_servers, list_servers, remove_dead_server
 from penstock.states import Command
@@ -199,8 +205,12 @@ OPERATIONS: tuple[Operation, ...] = (
               lambda call: edit_failed_text(
                   call.store, call.job_id, call.path["record_number"], call.body.record, by=call.person),
               bodies.NewRecord),
-    Operation("reject_failed_record", "DELETE", f"{_JOB}/records/{{record_number}}",
-              "Reject the record at which a slice stopped.",
+    Operation("delete_failed_record", "DELETE", f"{_JOB}/records/{{record_number}}",
+              "Drop the record at which a slice stopped, for good.",
+              lambda call: delete_failed_record(
+                  call.store, call.job_id, call.path["record_number"], by=call.person)),
+    Operation("reject_failed_record", "POST", f"{_JOB}/records/{{record_number}}/reject",
+              "Reject the record at which a slice stopped: it is in the output of rejects.",
               lambda call: reject_failed_record(
                   call.store, call.job_id, call.path["record_number"], by=call.person)),
     Operation("preview_output", "GET", f"{_JOB}/preview", "The first records of an output.",
