@@ -42,7 +42,6 @@ def test_the_command_line_calls_every_function_that_the_console_and_the_api_call
 def test_the_api_calls_every_function_that_changes_something():
     """Those that take `by` act in somebody's name; files of this machine are for the command line."""
     for_people_here = {
-        "resubmit_job",
         "failed_of_job",
         "edit_failed_record",
         "act_on_all",

@@ -196,6 +196,64 @@ class TestFailedRecords:
         assert [found.record for found in job.each_failed_record()] == ["bad"]
 
 
+class TestRejectedRecords:
+    @pytest.fixture
+    def job(self, shop):
+        """A job of whose three records the first was rejected, completed."""
+        job = shop.failed_batch(["bad", "one", "two"])
+        job.reject_failed(1).retry()
+        perform_stored()
+        return job.reload()
+
+    def test_they_come_back_corrected_and_their_results_are_in_their_place(self, visit, job):
+        page = visit.get(f"/jobs/{job.id}").text
+        assert "Perform them again" in page
+        rejects = visit.client.get(re.search(r'href="(/jobs/[^"]+/download/rejects)"', page)[1])
+        assert rejects.headers["content-disposition"].endswith('rejects.csv"')
+        corrected = rejects.content.replace(b",bad", b",good")
+        answer = visit.send(f"/jobs/{job.id}/resubmit", {}, "rejects.csv", corrected)
+        assert "1 record is performed again." in answer.text
+        perform_stored()
+        assert job.reload().state is State.COMPLETED
+        assert list(job.output.records()) == ["doog", "eno", "owt"]
+        assert "Perform them again" not in visit.get(f"/jobs/{job.id}").text
+
+    def test_compressed_they_are_read_as_they_are(self, visit, job):
+        import gzip
+
+        lines = gzip.compress(b'{"record_number": 1, "record": "good"}\n')
+        assert "1 record is" in visit.send(f"/jobs/{job.id}/resubmit", {}, "rejects.jsonl.gz", lines).text
+
+    @pytest.mark.parametrize(
+        ("name", "data"),
+        [
+            ("rejects.csv", b"record_number,record\n2,good\n"),
+            ("rejects.csv", b"number\n1\n"),
+            ("rejects.csv", b"\xff\xfe\x00"),
+            ("rejects.csv", b"record_number,record\n1,\xff\xfe\n"),
+            ("rejects.jsonl", b"{"),
+            ("rejects.jsonl", b"[1]"),
+            ("rejects.jsonl.gz", b"no gzip"),
+            ("rejects.xlsx", b"no xlsx"),
+        ],
+    )
+    def test_a_file_that_is_none_of_theirs_is_refused_and_nothing_changed(self, visit, job, name, data):
+        assert visit.send(f"/jobs/{job.id}/resubmit", {}, name, data).status_code == 400
+        assert job.reload().state is State.COMPLETED
+
+    def test_without_a_file_nothing_is_done(self, visit, job):
+        assert "No file was chosen" in visit.send(f"/jobs/{job.id}/resubmit", {}, "", b"").text
+
+    def test_it_takes_a_form_of_this_session_and_the_role(self, visit, visitor, job):
+        parts = [("token", (None, "0" * 64)), ("file", ("rejects.csv", b"record_number,record\n1,good\n"))]
+        assert visit.client.post(f"/jobs/{job.id}/resubmit", files=parts).status_code == 403
+        manager = visitor("manager")
+        assert "Perform them again" not in manager.get(f"/jobs/{job.id}").text
+        answer = manager.send(f"/jobs/{job.id}/resubmit", {}, "rejects.csv", b"record_number,record\n1,good\n")
+        assert answer.status_code == 403
+        assert job.reload().state is State.COMPLETED
+
+
 class TestNewJobs:
     def test_a_form_has_the_fields_of_the_class_and_makes_a_job(self, visit, shop):
         page = visit.get("/jobs/new?kind=Mail")

@@ -95,6 +95,23 @@ def test_a_record_is_rejected_or_deleted(api, method, place, rejects):
     assert len(api("GET", f"{job}/preview?category=rejects").json()["records"]) == rejects
 
 
+def test_rejected_records_come_back_corrected(api):
+    made = api("POST", "/jobs/upload?kind=ApiLines", content=b"a\nbad")
+    job = f"/jobs/{made.json()['id']}"
+    drain(expect_failures=True)
+    api("POST", f"{job}/records/2/reject")
+    api("POST", f"{job}/actions/retry")
+    drain()
+    assert api("GET", job).json()["rejected"] == 1
+    corrected = api("GET", f"{job}/output?category=rejects").content.replace(b",bad", b",good")
+    assert api("POST", f"{job}/resubmit", "manager", content=corrected).status_code == 403
+    assert api("POST", f"{job}/resubmit?file_name=a.jsonl", content=corrected).status_code == 400
+    assert api("POST", f"{job}/resubmit", content=corrected).json()["resubmitted"] == 1
+    drain()
+    assert api("GET", f"{job}/output").content == b"A\nGOOD\n"
+    assert [line["action"] for line in api("GET", f"{job}/audit").json()].count("record.resubmit") == 3
+
+
 def test_several_jobs_are_acted_on_by_id_or_by_list(api):
     made = [ApiJob.create(size=n + 1) for n in range(4)]
     acted = api("POST", "/jobs/act", json={"action": "pause", "ids": [str(made[0].id), str(made[0].id)]}).json()

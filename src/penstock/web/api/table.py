@@ -39,7 +39,7 @@ from penstock.states import Command
 from penstock.store.browsing import Listing
 from penstock.web.api import bodies
 from penstock.web.api.operations import MOST_WHOLE, Call, Operation, Parameter
-from penstock.web.api.transfers import receive, send
+from penstock.web.api.transfers import receive, receive_corrected, send
 
 _LIMIT = Parameter("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": MOST_PAGE})
 _LISTED = (
@@ -213,6 +213,11 @@ OPERATIONS: tuple[Operation, ...] = (
               "Reject the record at which a slice stopped: it is in the output of rejects.",
               lambda call: reject_failed_record(
                   call.store, call.job_id, call.path["record_number"], by=call.person)),
+    Operation("resubmit_records", "POST", f"{_JOB}/resubmit",
+              "Perform rejected records again, as they are in the body: an output of rejects, corrected.",
+              receive_corrected,
+              query=(Parameter("file_name", "What the file is called; csv where its name tells no format."),),
+              streams="upload", errors=(400, 401, 403, 404, 409, 413, 503)),
     Operation("preview_output", "GET", f"{_JOB}/preview", "The first records of an output.",
               lambda call: preview_output(call.store, call.job_id, by=call.person, category=call.query.get("category")),
               query=(_CATEGORY,)),

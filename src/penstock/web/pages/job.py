@@ -10,11 +10,13 @@ from penstock.model.kinds import known_kinds
 from penstock.service.job_view import failures_of_job, log_of_job, strip_of_slices, view_job
 from penstock.service.jobs import View, get_job
 from penstock.service.moving import ACTIONS, act_on_jobs
-from penstock.service.records import retry_failures
+from penstock.service.records import resubmit_job, retry_failures
 from penstock.states import FINAL, SubState
 from penstock.web.confirming import ask, is_confirmed
 from penstock.web.pages.jobs import IRREVERSIBLE, verb_of
-from penstock.web.routing import get, post
+from penstock.web.routing import check_token, get, post
+from penstock.web.streams import Incoming
+from penstock.web.uploads import Upload
 from penstock.web.visit import Visit
 
 HIDDEN_FIELDS = frozenset({"input_category", "output_categories", "description", "errors", "failed_at_list"})
@@ -58,6 +60,17 @@ def retry_those(visit: Visit, job_id: str) -> Response:
     return visit.redirect(f"/jobs/{job_id}", f"{told['retried']:,} {noun} queued again{more}.")
 
 
+@post("/jobs/{job_id}/resubmit", streamed=True)
+async def resubmit(visit: Visit, job_id: str) -> Response:
+    """Have rejected records performed again, as they are in the file that comes."""
+    upload = await Upload.begin(visit.request)
+    try:
+        check_token(visit, upload.fields.get("token"))
+        return await upload.finish(lambda file: _resubmitted(visit, job_id, file))
+    finally:
+        await upload.drain()
+
+
 @post("/jobs/{job_id}/{action}")
 def act(visit: Visit, job_id: str, action: str) -> Response:
     """Do something to the job."""
@@ -79,6 +92,15 @@ def act(visit: Visit, job_id: str, action: str) -> Response:
     if acted.refused:
         raise acted.refused[0].error
     return visit.redirect(_after(visit, job_id, action), f"{row.kind} {chosen.done}.")
+
+
+def _resubmitted(visit: Visit, job_id: str, file: Incoming | None) -> Response:
+    """Queue the records; called in a thread, while their file still comes."""
+    if file is None:
+        return visit.redirect(f"/jobs/{job_id}", "No file was chosen.", "plain")
+    told = resubmit_job(visit.store, parse_id(job_id), file.as_file(), by=visit.person, file_name=file.name)
+    noun = "record is" if told["resubmitted"] == 1 else "records are"
+    return visit.redirect(f"/jobs/{job_id}", f"{told['resubmitted']:,} {noun} performed again.")
 
 
 def _after(visit: Visit, job_id: str, action: str) -> str:

@@ -49,7 +49,8 @@
   function isBusy(part) {
     const active = document.activeElement;
     const typing = part.contains(active) && /^(INPUT|TEXTAREA|SELECT)$/.test(active.tagName) && active.type !== "checkbox";
-    return typing || one("details[open][data-hold]", part) !== null || !window.getSelection().isCollapsed;
+    const chosen = all("input[type=file]", part).some((input) => input.files.length > 0);
+    return typing || chosen || one("details[open][data-hold]", part) !== null || !window.getSelection().isCollapsed;
   }
 
   function put(part, fresh) {
