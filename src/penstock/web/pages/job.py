@@ -10,10 +10,12 @@ from penstock.model.kinds import known_kinds
 from penstock.service.job_view import failures_of_job, log_of_job, strip_of_slices, view_job
 from penstock.service.jobs import View, get_job
 from penstock.service.moving import ACTIONS, act_on_jobs
+from penstock.service.people import LOGIN_FIELD
 from penstock.service.records import resubmit_job, retry_failures
 from penstock.states import FINAL, SubState
 from penstock.web.confirming import ask, is_confirmed
 from penstock.web.pages.jobs import IRREVERSIBLE, verb_of
+from penstock.web.pages.priorities import may_set_priority
 from penstock.web.routing import check_token, get, post
 from penstock.web.streams import Incoming
 from penstock.web.uploads import Upload
@@ -44,6 +46,7 @@ def job(visit: Visit, job_id: str) -> Response:
         actions=[ACTIONS[name] for name in view["actions"] if name in ACTIONS],
         fields=sorted(shown, key=lambda each: (each.get("standard", True), each["value"] is None)),
         editable="edit" in view["actions"] and cls is not None and view["state"] not in FINAL,
+        with_priority=may_set_priority(visit, view, _owner_of(view)),
         kind_known=cls is not None,
         reads_records=visit.may("record.read"),
         downloadable=visit.may("output.read", get_job(visit.store, found)),
@@ -92,6 +95,10 @@ def act(visit: Visit, job_id: str, action: str) -> Response:
     if acted.refused:
         raise acted.refused[0].error
     return visit.redirect(_after(visit, job_id, action), f"{row.kind} {chosen.done}.")
+
+
+def _owner_of(view: View) -> Any:
+    return next((each["value"] for each in view["fields"] if each["name"] == LOGIN_FIELD), None)
 
 
 def _resubmitted(visit: Visit, job_id: str, file: Incoming | None) -> Response:
