@@ -107,8 +107,20 @@ def ask_servers(
     return [Answer(row.name, command, _await(store, command, row.name, deadline, timeout)) for row in servers]
 
 
-def remove_dead_server(store: Store, name: str, *, by: By) -> View:
-    """Remove a server that is dead, and queue again what it held; the next server on its host would do so by itself.
+def dead_servers(store: Store) -> list[ServerRow]:
+    """Return the servers that are known to be dead."""
+    return [row for row in store.servers() if store.is_present(row.name) is False]
+
+
+def remove_dead_server(store: Store, name: str, *, by: By, still_at: int | None = None) -> View:
+    """Remove a server that is dead, and queue again what it held; other servers would do so by themselves.
+
+    Args:
+        store: The store.
+        name: The server.
+        by: Who removes it.
+        still_at: The heartbeat at which an observer has seen it stand for `dead_after` seconds, where nothing else
+            tells that it is dead: it may be suspended, or out of reach.
 
     Raises:
         Forbidden: the roles do not allow it.
@@ -117,9 +129,15 @@ def remove_dead_server(store: Store, name: str, *, by: By) -> View:
     """
     with acting(store, by, "server.destroy", target_of_server(name)) as act, store.transaction():
         (row,) = find_servers(store, [name])
-        if store.is_present(row.name) is not False:
-            raise InvalidMove(f"server {row.name} is not known to be dead: stop it instead, or look from its own host")
-        released = store.release_server(row.name)
+        gone = store.is_present(row.name) is False
+        if not gone and row.heartbeat != still_at:
+            raise InvalidMove(
+                f"server {row.name} is not known to be dead: stop it instead, or watch it with "
+                f"`penstock servers remove {row.name} --watch`"
+            )
+        released = store.release_server(row.name, heartbeat=None if gone else still_at)
+        if any(each.name == row.name for each in store.servers()):
+            raise InvalidMove(f"server {row.name} lives: its heart beat just now")
         act.note({"state": row.state}, {"released": released})
     return {"server": row.name, "released": released}
 

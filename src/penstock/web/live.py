@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from penstock import clock
 from penstock.errors import PenstockError
+from penstock.service.heartbeats import Heartbeats
 from penstock.service.listing import count_text, counts_of_jobs
 from penstock.store.browsing import Listing, Wanted
 from penstock.store.protocol import Listening, Store, Topic
@@ -49,6 +50,8 @@ class Live:
         self._thread: threading.Thread | None = None
         self._announced = False
         self._seen: dict[str, deque[tuple[float, int]]] = {}
+        self.heartbeats = Heartbeats()
+        """Of servers, as they are seen while somebody looks at pages."""
 
     def nudge(self) -> None:
         """Look at the store soon: somebody did something here."""
@@ -99,7 +102,7 @@ class Live:
                 try:
                     listeners = listeners or [self._store().listen(topic, self.nudge) for topic in Topic]
                     announced, self._announced = self._announced, False
-                    now = pulse(self._store())
+                    now = pulse(self._store(), self.heartbeats)
                     self._note_pace(now["batches"])
                     if announced or now != before:
                         before = now
@@ -134,13 +137,16 @@ def _put(queue: asyncio.Queue[str], text: str) -> None:
     queue.put_nowait(text)
 
 
-def pulse(store: Store) -> dict[str, Any]:
+def pulse(store: Store, heartbeats: Heartbeats) -> dict[str, Any]:
     """Return what changes whenever a page has something new to show, but for fields of jobs."""
+    servers = store.servers()
+    heartbeats.note(servers)
     running = store.browse(Listing.RUNNING, Wanted(), limit=MOST_BATCHES, scan=MOST_BATCHES).rows
     counts = counts_of_jobs(store)
     return {
         "counts": {name: count_text(count) for name, count in counts.items() if name != "counted_to"},
-        "servers": [[row.name, row.state, row.holding] for row in store.servers()],
+        "servers": [[row.name, row.state, row.holding] for row in servers],
+        "still": sorted(heartbeats.still()),
         "batches": [[str(row.id), *store.progress(row.id)[:2]] for row in running if row.batch],
     }
 
