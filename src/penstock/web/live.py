@@ -49,6 +49,10 @@ class Live:
         self._followers: dict[asyncio.Queue[str], asyncio.AbstractEventLoop] = {}
         self._thread: threading.Thread | None = None
         self._announced = False
+        self._latest: str | None = None
+        """What was told last, as long as somebody follows."""
+        self.told = 0
+        """How often something new was told. A page carries it, so that its browser knows what it has missed."""
         self._seen: dict[str, deque[tuple[float, int]]] = {}
         self.heartbeats = Heartbeats()
         """Of servers, as they are seen while somebody looks at pages."""
@@ -63,6 +67,8 @@ class Live:
         queue: asyncio.Queue[str] = asyncio.Queue()
         with self._lock:
             self._followers[queue] = asyncio.get_running_loop()
+            if self._latest is not None:
+                queue.put_nowait(self._latest)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="penstock-web-live", daemon=True)
                 self._thread.start()
@@ -106,7 +112,7 @@ class Live:
                     self._note_pace(now["batches"])
                     if announced or now != before:
                         before = now
-                        self._tell(json.dumps(now))
+                        self._tell(now)
                 except PenstockError as error:
                     log.warning("the store cannot be looked at: %s", error)
                 self._woken.wait(SLOW_SECONDS)
@@ -119,11 +125,13 @@ class Live:
     def _is_followed(self) -> bool:
         with self._lock:
             if not self._followers:
-                self._thread = None
+                self._thread = self._latest = None
             return bool(self._followers)
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, what: dict[str, Any]) -> None:
         with self._lock:
+            self.told += 1
+            self._latest = text = json.dumps({**what, "told": self.told})
             for queue, loop in list(self._followers.items()):
                 try:
                     loop.call_soon_threadsafe(_put, queue, text)

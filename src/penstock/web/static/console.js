@@ -113,8 +113,10 @@
     const source = new EventSource(`${root}/live`);
     let first = true;
     source.addEventListener("changed", (event) => {
-      tellCounts(JSON.parse(event.data).counts);
-      if (!first) soon();
+      const news = JSON.parse(event.data);
+      tellCounts(news.counts);
+      // What changed between the making of the page and the first event is on no page yet.
+      if (!first || String(news.told) !== document.body.dataset.told) soon();
       first = false;
     });
     document.addEventListener("visibilitychange", () => { if (!document.hidden && stale) { stale = false; soon(); } });
