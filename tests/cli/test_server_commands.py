@@ -169,3 +169,11 @@ def test_one_whose_heart_stands_still_is_removed_after_it_was_watched(call, add_
     with clock.use(manual):
         assert call("servers", "remove", "stuck-1", "--watch")[0] == 0
     assert configured_store.servers() == []
+
+
+def test_below_a_distributor_stand_its_nodes(call, add_server, configured_store):
+    add_server("shop-1", slots=0, processes=0)
+    node = {"name": "one", "address": "10.0.0.7:5123", "workers": 2, "slots": 8, "leaving": False}
+    configured_store.beat("shop-1", "running", nodes=json.dumps([node]))
+    lines = call("servers", "list")[1].splitlines()
+    assert lines[2].split() == ["one", "10.0.0.7:5123", "node", "8", "in", "2"]

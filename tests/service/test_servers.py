@@ -64,6 +64,7 @@ def test_servers_are_listed_with_whether_they_live(store, clock, add_server):
         "alive": True,
         "asked": None,
         "kinds": ["A", "B"],
+        "nodes": [],
     }
     assert (second["name"], second["alive"]) == ("s2", False)
 

@@ -84,3 +84,16 @@ def test_who_may_not_is_not_given_the_button_and_is_refused(visitor, configured_
     assert manager.post("/servers/gone-1/remove", {"confirmed": "yes"}).status_code == 403
     assert names(configured_store) == ["gone-1"]
     assert visitor("operator").post("/servers/gone-1/remove", {"confirmed": "yes"}).status_code == 200
+
+
+def test_the_nodes_of_a_distributor_are_shown_as_text(visit, configured_store, add_server):
+    import json
+
+    add_server("shop-1", alive=True)
+    node = {"name": "<b>one", "address": "10.0.0.7:5123", "workers": 2, "slots": 8, "leaving": False}
+    configured_store.beat("shop-1", "running", nodes=json.dumps([node, {**node, "name": "two", "leaving": True}]))
+    page = visit.get("/servers").text
+    assert "&lt;b&gt;one" in page
+    assert "nodes of this distributor" in page
+    assert "leaving" in page
+    assert "<small> of 17</small>" in page

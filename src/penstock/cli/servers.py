@@ -60,6 +60,8 @@ def servers() -> None:
 def list_command(watch: float | None, as_json: bool) -> None:
     """List servers: state, workers, pieces of work held at the last heartbeat, since when they are up.
 
+    Below a distributor that keeps jobs in the store stand the nodes that have dialled it.
+
     Example: penstock servers list --watch 2
     """
     if watch is None:
@@ -75,19 +77,25 @@ def list_command(watch: float | None, as_json: bool) -> None:
 
 
 def _lines(found: list[View]) -> list[list[str]]:
+    return [line for view in found for line in (_line(view), *map(_line_of_node, view["nodes"]))]
+
+
+def _line(view: View) -> list[str]:
     return [
-        [
-            view["name"],
-            view["host"],
-            str(view["pid"]),
-            view["state"],
-            f"{view['workers']} in {view['processes']}",
-            str(view["holding"]),
-            span_text((clock.now() - datetime.fromisoformat(view["started_at"])).total_seconds()),
-            _ALIVE[view["alive"]],
-        ]
-        for view in found
+        view["name"],
+        view["host"],
+        str(view["pid"]),
+        view["state"],
+        f"{view['workers']} in {view['processes']}",
+        str(view["holding"]),
+        span_text((clock.now() - datetime.fromisoformat(view["started_at"])).total_seconds()),
+        _ALIVE[view["alive"]],
     ]
+
+
+def _line_of_node(node: View) -> list[str]:
+    state = "leaving" if node["leaving"] else "node"
+    return [f"  {node['name']}", node["address"], "", state, f"{node['slots']} in {node['workers']}", "", "", ""]
 
 
 def _watch(seconds: float) -> None:

@@ -41,7 +41,7 @@ def list_servers(store: Store) -> list[View]:
 
 
 def view_of_server(store: Store, row: ServerRow) -> View:
-    """Return one server as plain data."""
+    """Return one server as plain data; a distributor with its `nodes`, as they were at its last heartbeat."""
     return {
         "name": row.name,
         "host": row.host,
@@ -55,6 +55,7 @@ def view_of_server(store: Store, row: ServerRow) -> View:
         "alive": store.is_present(row.name),
         "asked": row.command,
         "kinds": sorted(json.loads(row.kinds)),
+        "nodes": sorted(json.loads(row.nodes), key=lambda node: str(node["name"])),
     }
 
 

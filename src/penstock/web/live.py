@@ -153,10 +153,14 @@ def pulse(store: Store, heartbeats: Heartbeats) -> dict[str, Any]:
     counts = counts_of_jobs(store)
     return {
         "counts": {name: count_text(count) for name, count in counts.items() if name != "counted_to"},
-        "servers": [[row.name, row.state, row.holding] for row in servers],
+        "servers": [[row.name, row.state, row.holding, *_names(row.nodes)] for row in servers],
         "still": sorted(heartbeats.still()),
         "batches": [[str(row.id), *store.progress(row.id)[:2]] for row in running if row.batch],
     }
+
+
+def _names(nodes: str) -> list[str]:
+    return [str(node["name"]) for node in json.loads(nodes)]
 
 
 async def live_endpoint(console: "Console", request: Request) -> Response:
