@@ -13,8 +13,8 @@ from penstock.web.live import pulse
 def add_server(configured_store):
     presences = []
 
-    def add(name, *, alive):
-        configured_store.register_server(ServerRow(name, "here", 1, "running", now(), 0, 1, 1, kinds="{}"))
+    def add(name, *, alive, slots=1):
+        configured_store.register_server(ServerRow(name, "here", 1, "running", now(), 0, slots, slots, kinds="{}"))
         if alive:
             presences.append(configured_store.appear(name))
 
@@ -89,11 +89,12 @@ def test_who_may_not_is_not_given_the_button_and_is_refused(visitor, configured_
 def test_the_nodes_of_a_distributor_are_shown_as_text(visit, configured_store, add_server):
     import json
 
-    add_server("shop-1", alive=True)
+    add_server("shop-1", alive=True, slots=0)
     node = {"name": "<b>one", "address": "10.0.0.7:5123", "workers": 2, "slots": 8, "leaving": False}
     configured_store.beat("shop-1", "running", nodes=json.dumps([node, {**node, "name": "two", "leaving": True}]))
     page = visit.get("/servers").text
     assert "&lt;b&gt;one" in page
     assert "nodes of this distributor" in page
     assert "leaving" in page
-    assert "<small> of 17</small>" in page
+    assert "<small> of 16</small>" in page
+    assert "/servers/shop-1/" not in page

@@ -55,8 +55,14 @@ def view_of_server(store: Store, row: ServerRow) -> View:
         "alive": store.is_present(row.name),
         "asked": row.command,
         "kinds": sorted(json.loads(row.kinds)),
+        "distributor": is_distributor(row),
         "nodes": sorted(json.loads(row.nodes), key=lambda node: str(node["name"])),
     }
+
+
+def is_distributor(row: ServerRow) -> bool:
+    """Tell whether it has no workers of its own, but nodes; then its application decides over it."""
+    return row.slots == 0
 
 
 def find_servers(store: Store, names: Iterable[str]) -> list[ServerRow]:
@@ -73,7 +79,11 @@ def find_servers(store: Store, names: Iterable[str]) -> list[ServerRow]:
 def applicable_servers(store: Store, command: Command) -> list[ServerRow]:
     """Return the servers that live and to which a command applies now."""
     states, _ = COMMANDS[command]
-    return [row for row in store.servers() if row.state in states and store.is_present(row.name) is not False]
+    return [
+        row
+        for row in store.servers()
+        if row.state in states and not is_distributor(row) and store.is_present(row.name) is not False
+    ]
 
 
 def ask_servers(
@@ -162,6 +172,8 @@ def _named(rows: Collection[ServerRow], name: str) -> ServerRow:
 def _refuse(store: Store, command: Command, row: ServerRow) -> None:
     if store.is_present(row.name) is False:
         raise ServerNotFound(f"server {row.name} is dead: its process is gone; the next one on its host takes over")
+    if is_distributor(row):
+        raise InvalidMove(f"{row.name} is a distributor: its application starts and stops it")
     states, _ = COMMANDS[command]
     if row.state not in states:
         apply = ", ".join(each for each, (states, _) in COMMANDS.items() if row.state in states)

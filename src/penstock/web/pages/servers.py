@@ -149,4 +149,6 @@ def _chosen(command: str) -> Command:
 
 def _commands(visit: Visit, server: View) -> list[Command]:
     """Return what can be asked of a server that lives, as it is, by this person."""
+    if server["distributor"]:
+        return []
     return [each for each in BUTTONS if server["state"] in COMMANDS[each][0] and visit.may(f"server.{each}")]
