@@ -136,18 +136,18 @@ def test_another_priority_is_another_place_in_the_queue(lab, page):
         field = page.locator(f"#priority-{last}")
         field.fill("2")
         field.press("Tab")
-        page.locator(".said", has_text=": 2").wait_for()
+        page.locator(".said .message", has_text=": 2").wait_for()
         page.wait_for_function("id => document.querySelector('[data-rows] tbody tr').id === `row-${id}`", arg=last)
         assert titles.all_inner_texts()[0] == "The urgent one"
         field.fill("200")
         field.press("Tab")
-        page.locator(".said", has_text="from 1 to 100").wait_for()
+        page.locator(".said .message", has_text="from 1 to 100").wait_for()
         assert field.input_value() == "2"
         page.goto(f"/jobs/{last}")
         slider = page.get_by_label("Priority, by a slider")
         for _ in range(3):
             slider.press("ArrowRight")
-        page.locator(".said", has_text="Priority: 5").wait_for()
+        page.locator(".said .message", has_text="Priority: 5").wait_for()
         assert open_store(lab.url).job(UUID(last)).priority == 5
     finally:
         servers.get_by_role("button", name="Resume").click()
