@@ -134,10 +134,14 @@ def test_a_record_behind_the_failed_one_may_be_put_right_too(driver, job):
         (0, r"no failed slice holds record 0"),
     ],
 )
-def test_a_record_that_is_done_or_not_there_is_not_edited_nor_rejected(driver, job, number, message):
+def test_a_record_that_is_done_or_not_there_is_not_edited_rejected_nor_deleted(driver, job, number, message):
     BAD[42] = ValueError("bad")
     driver.run()
-    for call in (lambda: job.edit_record(number, "x"), lambda: job.reject_failed(number)):
+    for call in (
+        lambda: job.edit_record(number, "x"),
+        lambda: job.reject_failed(number),
+        lambda: job.delete_failed(number),
+    ):
         with pytest.raises(InputError, match=message):
             call()
 
@@ -166,6 +170,34 @@ def test_a_rejected_record_is_left_out_and_kept_and_the_rest_of_its_slice_goes_o
     assert job.resubmit({42: 142}) == 1
     driver.run()
     assert outputs(job.reload()) == [n if n != 42 else 142 for n in EVENS]
+    balanced(job)
+
+
+def test_a_deleted_record_is_left_out_of_every_output_and_the_rest_of_its_slice_goes_on(driver, job, balanced):
+    BAD[42] = ValueError("bad")
+    driver.run()
+    DONE.clear()
+    job.delete_failed(42)
+    balanced(job)
+    assert retry(driver, job).state is State.COMPLETED
+    assert list(range(43, 51)) == DONE
+    assert (outputs(job), outputs(job, "odd")) == ([n for n in EVENS if n != 42], ODDS)
+    view = balanced(job)
+    assert (view["processed"], view["rejected"]) == (74, 0)
+    with pytest.raises(InputError, match=r"record 42 of job .* is not rejected now"):
+        job.resubmit({42: 142})
+
+
+def test_of_equal_records_only_the_one_that_failed_is_deleted(driver, balanced):
+    job = Strict()
+    job.upload([2, 2, 2, 4])
+    job.save()
+    BAD[2] = ValueError("bad")
+    driver.run()
+    job.delete_failed(1)
+    BAD.clear()
+    assert retry(driver, job).state is State.COMPLETED
+    assert outputs(job) == [2, 2, 4]
     balanced(job)
 
 

@@ -42,7 +42,6 @@ def test_the_command_line_calls_every_function_that_the_console_and_the_api_call
 def test_the_api_calls_every_function_that_changes_something():
     """Those that take `by` act in somebody's name; files of this machine are for the command line."""
     for_people_here = {
-        "resubmit_job",
         "failed_of_job",
         "edit_failed_record",
         "act_on_all",
@@ -109,6 +108,15 @@ def test_a_bad_record_is_found_corrected_and_retried_from_the_command_line(call,
     assert call("jobs", "preview", failed.id)[1].splitlines() == ["a", "b", "good\\t", "c"]
     assert "record.edit" in call("audit", "list")[1]
     assert "job.retry" in call("jobs", "show", failed.id)[1]
+
+
+def test_a_bad_record_is_deleted_from_the_command_line(call, failed):
+    assert call("jobs", "delete-record", failed.id, "4")[0] != 0
+    assert "record 3 is deleted" in call("jobs", "delete-record", failed.id, "3")[1]
+    assert call("jobs", "retry", failed.id)[0] == 0
+    drain()
+    assert call("jobs", "preview", failed.id)[1].splitlines() == ["a", "b", "c"]
+    assert "record.delete" in call("audit", "list")[1]
 
 
 def test_how_things_stand_is_told(call, url):

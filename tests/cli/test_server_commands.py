@@ -148,3 +148,32 @@ def test_what_cannot_be_asked_is_refused(call, url, configured_store, add_server
     assert part in err
     asked = [name for name in ("web-1", "web-2", "web-3") if configured_store.command_of(name)]
     assert asked == (["web-1"] if case == "no answer" else [])
+
+
+def test_dead_servers_are_removed_by_name_or_all_and_what_lives_is_not(call, add_server, configured_store):
+    for name, alive in (("gone-1", False), ("gone-2", False), ("gone-3", False), ("here-1", True)):
+        add_server(name, alive=alive)
+    assert call("servers", "remove", "here-1")[0] == 3
+    assert call("servers", "remove")[0] == 2
+    assert call("servers", "remove", "gone-1")[1] == "server gone-1 is removed; 0 pieces of work are queued again\n"
+    code, out, _ = call("servers", "remove", "--all", "--json")
+    assert (code, [told["server"] for told in json.loads(out)]) == (0, ["gone-2", "gone-3"])
+    assert call("servers", "remove", "--all")[1] == "no server is known to be dead\n"
+    assert [row.name for row in configured_store.servers()] == ["here-1"]
+
+
+def test_one_whose_heart_stands_still_is_removed_after_it_was_watched(call, add_server, configured_store, monkeypatch):
+    add_server("stuck-1")
+    manual = clock.ManualClock()
+    monkeypatch.setattr("penstock.cli.servers.time.sleep", manual.advance)
+    with clock.use(manual):
+        assert call("servers", "remove", "stuck-1", "--watch")[0] == 0
+    assert configured_store.servers() == []
+
+
+def test_below_a_distributor_stand_its_nodes(call, add_server, configured_store):
+    add_server("shop-1", slots=0, processes=0)
+    node = {"name": "one", "address": "10.0.0.7:5123", "workers": 2, "slots": 8, "leaving": False}
+    configured_store.beat("shop-1", "running", nodes=json.dumps([node]))
+    lines = call("servers", "list")[1].splitlines()
+    assert lines[2].split() == ["one", "10.0.0.7:5123", "node", "8", "in", "2"]

@@ -7,7 +7,9 @@ from tests.distributor.conftest import SECRET
 from tests.process.lab import wait_for
 
 from penstock import Distributor, JobFailed, gather
+from penstock.service.servers import list_servers
 from penstock.states import State
+from penstock.store import open_store
 
 FOREVER = 60
 
@@ -124,6 +126,24 @@ def test_single_jobs_can_be_durable_where_the_others_are_in_memory(site, tmp_pat
     assert second.handle(vital.id).result(FOREVER) == 8
     assert second.enqueue(site.double, 1).result(FOREVER) == 2
     assert second.handle(vital.id).state is State.COMPLETED
+
+
+def test_who_looks_at_a_durable_store_sees_the_nodes_of_the_distributor(site, tmp_path):
+    url = f"sqlite:///{tmp_path / 'vital.db'}"
+    d = site.distributor(durable_store=url)
+    site.node("one", d)
+    site.ready(d, "one")
+
+    def told():
+        (server,) = list_servers(open_store(url))
+        return server["nodes"]
+
+    (node,) = wait_for(told, "a heartbeat that tells of the node")
+    (info,) = d.nodes
+    assert (node["name"], node["address"], node["leaving"]) == ("one", info.address, False)
+    assert (node["slots"], node["workers"]) == (info.slots, info.workers)
+    d.stop()
+    assert list_servers(open_store(url)) == []
 
 
 def test_a_node_that_is_restarted_under_its_name_is_taken_once(site):

@@ -64,6 +64,8 @@ def test_servers_are_listed_with_whether_they_live(store, clock, add_server):
         "alive": True,
         "asked": None,
         "kinds": ["A", "B"],
+        "distributor": False,
+        "nodes": [],
     }
     assert (second["name"], second["alive"]) == ("s2", False)
 
@@ -210,6 +212,15 @@ def test_a_dead_server_is_said_to_be_dead_and_nobody_is_asked(store, add_server)
     with pytest.raises(ServerNotFound, match="server s2 is dead"):
         ask(store, "pause", "s1", "s2")
     assert store.command_of("s1") is None
+
+
+def test_a_distributor_is_asked_for_nothing(store, add_server):
+    add_server("shop-1", slots=0, processes=0)
+    assert list_servers(store)[0]["distributor"] is True
+    assert applicable_servers(store, Command.PAUSE) == []
+    with pytest.raises(InvalidMove, match="shop-1 is a distributor"):
+        ask(store, "pause", "shop-1")
+    assert store.command_of("shop-1") is None
 
 
 def test_all_means_those_that_live_and_to_which_it_applies(store, add_server):

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from tests.process.lab import Lab, wait_for
@@ -60,8 +61,6 @@ def create(lab, source):
 
 
 def state_of(lab, job_id):
-    from uuid import UUID
-
     row = open_store(lab.url).job(UUID(job_id))
     return None if row is None else str(row.state)
 
@@ -134,12 +133,22 @@ def test_another_priority_is_another_place_in_the_queue(lab, page):
         titles = page.locator("td .sub", has_text="one").or_(page.locator("td .sub", has_text="Model"))
         order = [text for text in titles.all_inner_texts() if "one" in text or "Model" in text]
         assert order[-1] == "The urgent one"
-        page.goto(f"/jobs/{last}/edit")
-        page.get_by_label("Priority").fill("2")
-        page.get_by_role("button", name="Save").click()
-        page.get_by_text("priority changed").wait_for()
-        page.goto("/jobs?state=queued_now&kind=TrainModel")
+        field = page.locator(f"#priority-{last}")
+        field.fill("2")
+        field.press("Tab")
+        page.locator(".said .message", has_text=": 2").wait_for()
+        page.wait_for_function("id => document.querySelector('[data-rows] tbody tr').id === `row-${id}`", arg=last)
         assert titles.all_inner_texts()[0] == "The urgent one"
+        field.fill("200")
+        field.press("Tab")
+        page.locator(".said .message", has_text="from 1 to 100").wait_for()
+        assert field.input_value() == "2"
+        page.goto(f"/jobs/{last}")
+        slider = page.get_by_label("Priority, by a slider")
+        for _ in range(3):
+            slider.press("ArrowRight")
+        page.locator(".said .message", has_text="Priority: 5").wait_for()
+        assert open_store(lab.url).job(UUID(last)).priority == 5
     finally:
         servers.get_by_role("button", name="Resume").click()
         servers.get_by_text("running").first.wait_for()

@@ -133,47 +133,6 @@ class TestJob:
         assert job.reload().width == 3
 
 
-class TestFailedRecords:
-    def test_a_record_is_seen_corrected_and_the_others_of_its_group_retried(self, visit, shop):
-        from penstock.testing import drain
-
-        job = shop.failed_batch()
-        page = visit.get(f"/jobs/{job.id}").text
-        links = re.findall(r'href="(/jobs/[^"]+/failed/\d+)"', page)
-        seen = visit.get(links[0])
-        assert "bad 3" in seen.text
-        assert "cannot take" in seen.text
-        corrected = visit.post(f"{links[0]}/edit", {"record": "3", "text": "good 3"})
-        assert "Record 3 is corrected" in corrected.text
-        assert "2 slices queued again" in visit.post(f"/jobs/{job.id}/retry-group", {"class_name": "ValueError"}).text
-        drain(expect_failures=True)
-        assert job.reload().state is State.FAILED
-        assert "bad 12" in visit.get(f"/jobs/{job.id}").text
-
-    def test_bytes_that_cannot_be_seen_are_shown_and_come_back_exactly(self, visit, shop):
-        record = "bad \x00\x1b[31m \\ \u00e4\t|"
-        job = shop.failed_batch([record])
-        page = visit.get(f"/jobs/{job.id}/failed/1").text
-        assert '<span class="control" title="NUL">\\x00</span>' in page
-        assert "\x1b" not in page
-        box = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page, re.DOTALL)[1]
-        visit.post(f"/jobs/{job.id}/failed/1/edit", {"record": "1", "text": box})
-        assert [found.record for found in job.each_failed_record()] == [record]
-
-    def test_an_escape_that_is_none_is_told_and_nothing_stored(self, visit, shop):
-        job = shop.failed_batch(["bad"])
-        visit.get(f"/jobs/{job.id}/failed/1")
-        answer = visit.post(f"/jobs/{job.id}/failed/1/edit", {"record": "1", "text": "a \\q"})
-        assert answer.status_code == 400
-        assert "a \\q" in answer.text
-        assert [found.record for found in job.each_failed_record()] == ["bad"]
-
-    def test_a_record_is_rejected(self, visit, shop):
-        job = shop.failed_batch(["bad", "good"])
-        visit.get(f"/jobs/{job.id}/failed/1")
-        assert "is rejected" in visit.post(f"/jobs/{job.id}/failed/1/reject", {"record": "1"}).text
-
-
 class TestNewJobs:
     def test_a_form_has_the_fields_of_the_class_and_makes_a_job(self, visit, shop):
         page = visit.get("/jobs/new?kind=Mail")

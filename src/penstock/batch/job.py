@@ -248,6 +248,20 @@ class BatchJob(BatchRecord, abstract=True):
         reject_failed(self, record_number)
         return self
 
+    def delete_failed(self, record_number: int) -> Self:
+        """Drop the record at which a slice stopped, for good: its slice goes on behind it, as after `reject_failed`.
+
+        Nothing of it is kept, in no output. It counts among those processed.
+
+        Raises:
+            InputError: no failed slice stopped at it.
+            JobChanged: the slice was retried or edited meanwhile.
+        """
+        from penstock.batch.repair import delete_failed
+
+        delete_failed(self, record_number)
+        return self
+
     def resubmit(self, source: "str | PathLike[str] | Mapping[int, Any]") -> int:
         """Perform rejected records again, corrected; each result goes to its numbered place in the output.
 

@@ -1,4 +1,4 @@
-"""Records that failed: looked at, corrected in their slice, or rejected so that the rest can go on."""
+"""Records that failed: looked at, corrected in their slice, or rejected or deleted so that the rest can go on."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -137,26 +137,32 @@ def reject_failed(job: BatchJob, record_number: int) -> None:
         JobChanged: the slice was retried or edited meanwhile.
     """
     store = current_store()
-    found = _failed_slice(store, job, record_number)
-    row, places, records, at = found
-    if at != found.stopped_at:
-        stopped = places.record_number(found.stopped_at)
-        raise InputError(f"job {job.id}: slice {row.number} stopped at record {stopped}; reject that one")
-    if at != row.done:
-        begins = places.record_number(row.done)
-        raise InputError(
-            f"job {job.id}: slice {row.number} begins again at record {begins}, of which there is no result yet; "
-            f"correct record {record_number} instead"
-        )
+    row, places, records, at = _stopped_at(store, job, record_number, "reject")
     rejected = Rejected(record_number, _reason(job, row), records[at])
     place = places.place(at)
     kept = encode_records([rejected.value(job)])
     if job.seals_anything:
         kept = Payloads(job.id).wrap(kept, place_of_output(REJECTS, *place), compress=False, encrypt=True)
     output = NewOutput(REJECTS, 1, kept, place)
-    if not store.reject_failed_record(row, job.id, output, by=presence_name(store)):
+    if not store.pass_failed_record(row, job.id, output, by=presence_name(store)):
         raise _changed(job, record_number)
     store.update_job(job.id, {"destroy_on_complete": False})  # What was rejected is nowhere else.
+
+
+def delete_failed(job: BatchJob, record_number: int) -> Any:
+    """Drop the record at which a slice stopped: the output goes on without it, and nothing of it is kept.
+
+    It counts as processed, so that the records still add up to those that were uploaded. Returns it.
+
+    Raises:
+        InputError: no failed slice stopped at it.
+        JobChanged: the slice was retried or edited meanwhile.
+    """
+    store = current_store()
+    row, _, records, at = _stopped_at(store, job, record_number, "delete")
+    if not store.pass_failed_record(row, job.id, None, by=presence_name(store)):
+        raise _changed(job, record_number)
+    return records[at]
 
 
 class _Opened(NamedTuple):
@@ -203,6 +209,26 @@ def _failed_slice(store: Store, job: BatchJob, record_number: int) -> _Opened:
             raise InputError(f"job {job.id}: record {record_number} is done; its slice stopped at {stopped}")
         return found._replace(at=at)
     raise InputError(f"job {job.id}: no failed slice holds record {record_number}; `penstock jobs failed` lists them")
+
+
+def _stopped_at(store: Store, job: BatchJob, record_number: int, act: str) -> _Opened:
+    """Return the failed slice that stopped at a record of which, and of those before it, all is settled.
+
+    Raises:
+        InputError: no failed slice stopped at it, or the slice begins again before it.
+    """
+    found = _failed_slice(store, job, record_number)
+    row, places = found.row, found.places
+    if found.at != found.stopped_at:
+        stopped = places.record_number(found.stopped_at)
+        raise InputError(f"job {job.id}: slice {row.number} stopped at record {stopped}; {act} that one")
+    if found.at != row.done:
+        begins = places.record_number(row.done)
+        raise InputError(
+            f"job {job.id}: slice {row.number} begins again at record {begins}, of which there is no result yet; "
+            f"correct record {record_number} instead"
+        )
+    return found
 
 
 def _reason(job: BatchJob, row: SliceRow) -> str:

@@ -1,7 +1,6 @@
 """Rejected records that were corrected: they are performed again, and their results go where they belong."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -18,6 +17,7 @@ from penstock.states import Move, State, SubState
 from penstock.store import Store, current_store, presence_name
 from penstock.store.rows import JobRow, NewSlice
 from penstock.streams import cut_lines, open_reader
+from penstock.streams.places import Place, name_of
 from penstock.tabular import TableFormat, format_named, format_of
 
 CATEGORY = "resubmitted"
@@ -30,15 +30,22 @@ _Entry = tuple[int, int, int, Any]
 """The number of the slice, the offset in it, the number of the record, and the record."""
 
 
-def corrected_in(path: str | os.PathLike[str]) -> dict[int, Any]:
+def corrected_in(
+    source: Place, *, file_name: str | None = None, streams: Sequence[str] | None = None
+) -> dict[int, Any]:
     """Return the records in a file of rejects, by their numbers in the job.
+
+    Args:
+        source: A path, or an open file, which is read once.
+        file_name: What an open file is called; its name tells the format, which is csv where it tells none.
+        streams: As for `open_reader`; None takes what the name says.
 
     Raises:
         InputError: it cannot be read, has no columns `record_number` and `record`, or names a record twice.
     """
-    name = os.fspath(path)
+    name = file_name or name_of(source)
     found: dict[int, Any] = {}
-    for position, row in enumerate(_rows_in(name), 1):
+    for position, row in enumerate(_rows_in(source, name, streams), 1):
         if row is None:
             continue
         try:
@@ -53,15 +60,15 @@ def corrected_in(path: str | os.PathLike[str]) -> dict[int, Any]:
     return found
 
 
-def _rows_in(name: str) -> Iterator[dict[str, Any] | None]:
+def _rows_in(source: Place, name: str, streams: Sequence[str] | None) -> Iterator[dict[str, Any] | None]:
     form = format_named(format_of(name) or FALLBACK)
     if isinstance(form, TableFormat):
-        with form.read(name) as table:
+        with form.read(source) as table:
             yield from (dict(zip(table.columns, cells, strict=True)) for cells in table)
         return
     columns: list[str] = []
     first = (lambda line: columns.extend(form.names(str(line, "utf-8")))) if form.has_header else None
-    with open_reader(name) as stream:
+    with open_reader(source, streams=streams) as stream:
         cut = cut_lines(stream, name=name, records_per_slice=1000, quoted=form.quotes_line_ends, on_first=first)
         for lines in cut:
             texts = lines.lines if lines.lines is not None else (lines.text or b"").split(b"\n")[:-1]

@@ -1,4 +1,4 @@
-"""`penstock jobs failed`, `edit-record`, `reject-record` and `resubmit`: records that went wrong."""
+"""`penstock jobs failed`, `edit-record`, `reject-record`, `delete-record` and `resubmit`: records that went wrong."""
 
 import click
 
@@ -8,6 +8,7 @@ from penstock.cli.whoami import me
 from penstock.ids import parse_id
 from penstock.service.jobs import View
 from penstock.service.records import (
+    delete_failed_record,
     edit_failed_record,
     edit_failed_text,
     failed_of_job,
@@ -76,6 +77,26 @@ def reject_record_command(job_id: str, record_number: int, app: tuple[str, ...],
     )
 
 
+@click.command("delete-record")
+@id_argument
+@number_argument
+@app_option
+@json_option
+@store_option
+def delete_record_command(job_id: str, record_number: int, app: tuple[str, ...], as_json: bool) -> None:
+    """Drop the record at which a slice stopped, for good; `penstock jobs retry` then goes on behind it.
+
+    No output has it; the audit keeps what it was, unless it is sealed. To keep it for later, use reject-record.
+
+    Example: penstock jobs delete-record 01a1fbf7-6f14-7862-94d2-f0a999c73cbb 57
+    """
+    import_app_in_force(app, only_to_look=True)
+    view = delete_failed_record(current_store(), parse_id(job_id), record_number, by=me())
+    emit(
+        view, lambda _: click.echo(f"record {record_number} is deleted; penstock jobs retry {job_id}"), as_json=as_json
+    )
+
+
 @click.command("resubmit")
 @id_argument
 @click.argument("file", type=click.Path())
@@ -115,5 +136,5 @@ def _show_failed(view: View) -> None:
         )
 
 
-RECORDS = (failed_command, edit_record_command, reject_record_command, resubmit_command)
+RECORDS = (failed_command, edit_record_command, reject_record_command, delete_record_command, resubmit_command)
 """All of them."""

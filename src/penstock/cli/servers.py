@@ -13,11 +13,13 @@ from penstock.cli import completion
 from penstock.cli.options import json_option, store_option
 from penstock.cli.output import emit, printable, show_table
 from penstock.cli.whoami import me
+from penstock.service.heartbeats import watch_heartbeat
 from penstock.service.jobs import View
 from penstock.service.servers import (
     Answer,
     applicable_servers,
     ask_servers,
+    dead_servers,
     find_servers,
     list_servers,
     remove_dead_server,
@@ -58,6 +60,8 @@ def servers() -> None:
 def list_command(watch: float | None, as_json: bool) -> None:
     """List servers: state, workers, pieces of work held at the last heartbeat, since when they are up.
 
+    Below a distributor that keeps jobs in the store stand the nodes that have dialled it.
+
     Example: penstock servers list --watch 2
     """
     if watch is None:
@@ -73,19 +77,25 @@ def list_command(watch: float | None, as_json: bool) -> None:
 
 
 def _lines(found: list[View]) -> list[list[str]]:
+    return [line for view in found for line in (_line(view), *map(_line_of_node, view["nodes"]))]
+
+
+def _line(view: View) -> list[str]:
     return [
-        [
-            view["name"],
-            view["host"],
-            str(view["pid"]),
-            view["state"],
-            f"{view['workers']} in {view['processes']}",
-            str(view["holding"]),
-            span_text((clock.now() - datetime.fromisoformat(view["started_at"])).total_seconds()),
-            _ALIVE[view["alive"]],
-        ]
-        for view in found
+        view["name"],
+        view["host"],
+        str(view["pid"]),
+        view["state"],
+        f"{view['workers']} in {view['processes']}",
+        str(view["holding"]),
+        span_text((clock.now() - datetime.fromisoformat(view["started_at"])).total_seconds()),
+        _ALIVE[view["alive"]],
     ]
+
+
+def _line_of_node(node: View) -> list[str]:
+    state = "leaving" if node["leaving"] else "node"
+    return [f"  {node['name']}", node["address"], "", state, f"{node['slots']} in {node['workers']}", "", "", ""]
 
 
 def _watch(seconds: float) -> None:
@@ -162,16 +172,34 @@ def _tell(command: Command, answers: list[Answer]) -> None:
 
 
 @servers.command("remove")
-@click.argument("name", shell_complete=completion.servers)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=completion.servers)
+@click.option("--all", "everyone", is_flag=True, help="All servers that are known to be dead.")
+@click.option("--watch", is_flag=True, help="Watch its heartbeat for `dead_after` seconds: it is dead if that stands.")
 @json_option
 @store_option
-def remove_command(name: str, as_json: bool) -> None:
-    """Remove a server that is dead, and queue again what it held; the next one on its host would do so by itself.
+def remove_command(names: tuple[str, ...], everyone: bool, watch: bool, as_json: bool) -> None:
+    """Remove servers that are dead, and queue again what they held; other servers would do so by themselves.
+
+    One that is suspended, or out of reach, is not known to be dead: --watch finds out.
 
     Example: penstock servers remove web-1
     """
-    view = remove_dead_server(current_store(), name, by=me())
-    emit(view, lambda told: click.echo(f"server {told['server']} is removed"), as_json=as_json)
+    if bool(names) is everyone:
+        raise click.UsageError("name servers, or say --all")
+    store = current_store()
+    chosen = dead_servers(store) if everyone else find_servers(store, names)
+    view = []
+    for row in chosen:
+        still_at = watch_heartbeat(store, row.name, wait=time.sleep) if watch else None
+        view.append(remove_dead_server(store, row.name, by=me(), still_at=still_at))
+    emit(view, _tell_removed, as_json=as_json)
+
+
+def _tell_removed(view: list[View]) -> None:
+    if not view:
+        click.echo("no server is known to be dead")
+    for told in view:
+        click.echo(f"server {told['server']} is removed; {told['released']} pieces of work are queued again")
 
 
 for _command in Command:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,12 +52,19 @@ class Branch:
     """Takes jobs, and gives their answers. With a `durable` store a job is on disk when it has been enqueued."""
 
     def __init__(
-        self, store: Store, hand_out: Callable[[Any, list[Any]], None], callbacks: CallbackThread, *, durable: bool
+        self,
+        store: Store,
+        hand_out: Callable[[Any, list[Any]], None],
+        callbacks: CallbackThread,
+        nodes: Callable[[], Sequence[Mapping[str, object]]],
+        *,
+        durable: bool,
     ) -> None:
         self.store = store
         self.durable = durable
         self.dispatcher = Dispatcher(store, process_name(), hand_out, keeps_nothing=not durable)
         self.dispatcher.on_endings = self._told
+        self.dispatcher.heartbeat.nodes = nodes
         self.dispatcher.on_lost = self._broke
         self._name = self.dispatcher.name
         self._membership = Membership(store, self._name, self.dispatcher)

@@ -242,7 +242,11 @@ class Distributor:
 
     def _new_branch(self, desk: int, url: str | None) -> Branch:
         store = new_memory_store() if url is None else open_store(url)
-        return Branch(store, partial(self._give, desk), self._callbacks, durable=url is not None)
+        return Branch(store, partial(self._give, desk), self._callbacks, self._nodes_told, durable=url is not None)
+
+    def _nodes_told(self) -> list[dict[str, object]]:
+        """Return the nodes as those see them who look at the store; one in memory nobody looks at."""
+        return [info._asdict() for info in self.nodes]
 
     def _give(self, desk: int, worker: RemoteWorker, messages: list[Any]) -> None:
         cast("Listener", self._listener).give(desk, worker, messages)

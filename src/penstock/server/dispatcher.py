@@ -58,7 +58,7 @@ class Dispatcher:
         self._hand_out = hand_out
         self._chosen = chosen or Chosen()
         self._desk = Desk()
-        self._heartbeat = Heartbeat(store, server, self._chosen)
+        self.heartbeat = Heartbeat(store, server, self._chosen)
         self._kinds: dict[str, KindFacts] = {}
         self._held_kinds: dict[str, datetime] = {}
         self._lessons = Lessons()
@@ -137,7 +137,7 @@ class Dispatcher:
             self._kinds = {facts.kind: facts for facts in kinds if self._chosen.includes(facts.kind)}
             if self.state is ServerState.STARTING:
                 self.state = ServerState.RUNNING
-            self._heartbeat.hasten()
+            self.heartbeat.hasten()
         self.wake()
 
     def worker_said(self, worker: Any, message: Said) -> None:
@@ -159,7 +159,7 @@ class Dispatcher:
 
     def beat(self) -> bool:
         """Show that this server lives, and how it is; False when others took it for dead."""
-        return self._heartbeat.raise_counter(self.state, self._kinds, self.holding())
+        return self.heartbeat.raise_counter(self.state, self._kinds, self.holding())
 
     def pause(self) -> None:
         """Claim nothing more, and give back what is not started."""
@@ -228,7 +228,7 @@ class Dispatcher:
         with self._changed:
             self._stopping = True
             self.state = ServerState.STOPPING
-            self._heartbeat.hasten()
+            self.heartbeat.hasten()
         self.wake()
         deadline = clock.monotonic() + grace
         with self._changed:
@@ -264,7 +264,7 @@ class Dispatcher:
                 events.publish(events.StoreTroubled(error))
                 if closing:
                     return
-                if self._heartbeat.is_late():
+                if self.heartbeat.is_late():
                     self.on_lost(error)
                 with self._changed:
                     self._changed.wait(RETRY_SECONDS)
@@ -275,7 +275,7 @@ class Dispatcher:
                 self.on_lost(PenstockError(f"the dispatcher broke: {type(error).__name__}: {error}"))
                 return
             if closing:
-                self._heartbeat.tell_figures()
+                self.heartbeat.tell_figures()
                 return
 
     def _wait(self, due: datetime | None) -> None:
@@ -299,7 +299,7 @@ class Dispatcher:
 
     def _turn(self) -> datetime | None:
         """Take one turn; return when the next scheduled job is due, where that was looked up."""
-        if self._heartbeat.is_late():
+        if self.heartbeat.is_late():
             self._show_life()  # Suspended, or cut off from the store: what it claims now must be released if it dies.
         with self._changed:
             returned, self._returned = self._returned, []
@@ -373,7 +373,7 @@ class Dispatcher:
     def _follow_up(self, outcome: Outcome, now: datetime) -> None:
         for job_id in outcome.ended:
             self._forget(job_id)
-        self._heartbeat.tally.count(now, outcome.announcements, outcome.records)
+        self.heartbeat.tally.count(now, outcome.announcements, outcome.records)
         for event in outcome.announcements:
             events.publish(event)
         for job_id in outcome.doomed:
@@ -403,7 +403,7 @@ class Dispatcher:
     def _look_around(self) -> datetime | None:
         """Beat, notice jobs that people moved, and return when the next scheduled job is due, where any is claimed."""
         self._looked = clock.monotonic()
-        if self._heartbeat.is_due():
+        if self.heartbeat.is_due():
             self._show_life()
         self._obey()
         self._notice_moves()
@@ -417,7 +417,7 @@ class Dispatcher:
 
     def _show_life(self) -> None:
         """Beat; where others took this server for dead it takes nothing more, and ends."""
-        if not self._heartbeat.beat(self.state, self._kinds, self.holding()):
+        if not self.heartbeat.beat(self.state, self._kinds, self.holding()):
             self._stopping = True
             self.on_lost(StoreUnavailable(f"server {self._server} was taken for dead by another one; start it again"))
 

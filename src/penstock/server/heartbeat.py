@@ -1,7 +1,7 @@
 """How a server shows that it lives, and how it is; and when it must fear that others take it for dead."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from penstock import clock, faults
@@ -24,6 +24,8 @@ class Heartbeat:
         self._store = store
         self._server = server
         self._only = {} if chosen.only is None else {"only": str(chosen.only)}
+        self.nodes: Callable[[], Sequence[Mapping[str, object]]] = tuple
+        """Gives the nodes of a distributor, as plain data."""
         self.tally = Tally()
         dead_after = settings().dead_after
         self._pause = dead_after / BEATS
@@ -49,7 +51,8 @@ class Heartbeat:
             kind: {"name": facts.name, "limit": facts.limit, "depends_on": facts.depends_on, **self._only}
             for kind, facts in kinds.items()
         }
-        known = self._store.beat(self._server, state, kinds=json.dumps(facts), holding=holding)
+        nodes = json.dumps(list(self.nodes()))
+        known = self._store.beat(self._server, state, kinds=json.dumps(facts), holding=holding, nodes=nodes)
         faults.at("after_beat")
         return known
 

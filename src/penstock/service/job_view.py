@@ -51,6 +51,7 @@ def view_job(store: Store, job_id: UUID, *, by: By) -> View:
     if row.batch:
         counts = store.slice_counts_up_to(job_id, COUNTED)
         view["slices"] = {str(state): counts.get(state, 0) for state in SliceState}
+        view["rejected"] = store.progress(job_id).rejected
         view["statistics"] = nested(store.statistics(job_id))
         view["categories"] = _categories(row)
     return view

@@ -1,12 +1,12 @@
 """Records of batch jobs that failed or were rejected, as people see and mend them."""
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 from penstock.batch.categories import InputCategory
 from penstock.batch.job import BatchJob
-from penstock.batch.repair import edit_record, exceptions_of, open_failed_slice, reject_failed
+from penstock.batch.repair import delete_failed, edit_record, exceptions_of, open_failed_slice, reject_failed
 from penstock.batch.resubmit import corrected_in, resubmit_records
 from penstock.errors import ConfigurationError, InvalidMove, SealError
 from penstock.model.failure import parse_failure
@@ -18,7 +18,7 @@ from penstock.service.blame import told_of_user_code
 from penstock.service.escapes import escaped, restored
 from penstock.service.jobs import SEALED, View, get_job
 from penstock.service.people import By, may, person_of
-from penstock.service.uploads import refuse_path
+from penstock.service.uploads import opened_upload, refuse_path
 from penstock.states import Move, State
 from penstock.store.protocol import Store
 from penstock.store.rows import SliceRow
@@ -180,8 +180,34 @@ def reject_failed_record(store: Store, job_id: UUID, record_number: int, *, by: 
     return {"id": str(job_id), "record": record_number}
 
 
-def resubmit_job(store: Store, job_id: UUID, path: str, *, by: By) -> View:
+def delete_failed_record(store: Store, job_id: UUID, record_number: int, *, by: By) -> View:
+    """Drop the record at which a slice stopped, so that `retry` goes on behind it. Only the audit keeps it.
+
+    Raises:
+        Forbidden: the roles do not allow it.
+        JobNotFound: there is no such job.
+        ConfigurationError: it is no batch job.
+        InputError: no failed slice stopped at the record.
+        JobChanged: the slice was retried or edited meanwhile.
+    """
+    with acting(store, by, "record.delete", target_of_job(job_id)) as act, store.transaction():
+        job = _batch_job(store, job_id)
+        record = delete_failed(job, record_number)
+        act.note({"record_number": record_number, "record": SEALED if job.seals_anything else record})
+    return {"id": str(job_id), "record": record_number}
+
+
+def resubmit_job(
+    store: Store, job_id: UUID, source: "str | IO[bytes]", *, by: By, file_name: str | None = None
+) -> View:
     """Have rejected records performed again, corrected in the file that was downloaded.
+
+    Args:
+        store: The store, which must be the current one.
+        job_id: The job.
+        source: The file: a path, or an open file, which is read once as it comes.
+        by: Who resubmits.
+        file_name: What an open file is called; its name tells its format and how it is compressed.
 
     Raises:
         Forbidden: the roles do not allow it.
@@ -192,9 +218,10 @@ def resubmit_job(store: Store, job_id: UUID, path: str, *, by: By) -> View:
     """
     with acting(store, by, "record.resubmit", target_of_job(job_id)) as act:
         job = _batch_job(store, job_id)
-        if act.person.remote:
-            refuse_path(path)
-        corrected = corrected_in(path)
+        if act.person.remote and isinstance(source, str):
+            refuse_path(source)
+        with opened_upload(source, file_name) as (opened, options):
+            corrected = corrected_in(opened, **options)
         with store.transaction():
             done = resubmit_records(job, corrected)
             act.note(after={"resubmitted": done})

@@ -41,7 +41,7 @@ def list_servers(store: Store) -> list[View]:
 
 
 def view_of_server(store: Store, row: ServerRow) -> View:
-    """Return one server as plain data."""
+    """Return one server as plain data; a distributor with its `nodes`, as they were at its last heartbeat."""
     return {
         "name": row.name,
         "host": row.host,
@@ -55,7 +55,14 @@ def view_of_server(store: Store, row: ServerRow) -> View:
         "alive": store.is_present(row.name),
         "asked": row.command,
         "kinds": sorted(json.loads(row.kinds)),
+        "distributor": is_distributor(row),
+        "nodes": sorted(json.loads(row.nodes), key=lambda node: str(node["name"])),
     }
+
+
+def is_distributor(row: ServerRow) -> bool:
+    """Tell whether it has no workers of its own, but nodes; then its application decides over it."""
+    return row.slots == 0
 
 
 def find_servers(store: Store, names: Iterable[str]) -> list[ServerRow]:
@@ -72,7 +79,11 @@ def find_servers(store: Store, names: Iterable[str]) -> list[ServerRow]:
 def applicable_servers(store: Store, command: Command) -> list[ServerRow]:
     """Return the servers that live and to which a command applies now."""
     states, _ = COMMANDS[command]
-    return [row for row in store.servers() if row.state in states and store.is_present(row.name) is not False]
+    return [
+        row
+        for row in store.servers()
+        if row.state in states and not is_distributor(row) and store.is_present(row.name) is not False
+    ]
 
 
 def ask_servers(
@@ -107,8 +118,20 @@ def ask_servers(
     return [Answer(row.name, command, _await(store, command, row.name, deadline, timeout)) for row in servers]
 
 
-def remove_dead_server(store: Store, name: str, *, by: By) -> View:
-    """Remove a server that is dead, and queue again what it held; the next server on its host would do so by itself.
+def dead_servers(store: Store) -> list[ServerRow]:
+    """Return the servers that are known to be dead."""
+    return [row for row in store.servers() if store.is_present(row.name) is False]
+
+
+def remove_dead_server(store: Store, name: str, *, by: By, still_at: int | None = None) -> View:
+    """Remove a server that is dead, and queue again what it held; other servers would do so by themselves.
+
+    Args:
+        store: The store.
+        name: The server.
+        by: Who removes it.
+        still_at: The heartbeat at which an observer has seen it stand for `dead_after` seconds, where nothing else
+            tells that it is dead: it may be suspended, or out of reach.
 
     Raises:
         Forbidden: the roles do not allow it.
@@ -117,9 +140,15 @@ def remove_dead_server(store: Store, name: str, *, by: By) -> View:
     """
     with acting(store, by, "server.destroy", target_of_server(name)) as act, store.transaction():
         (row,) = find_servers(store, [name])
-        if store.is_present(row.name) is not False:
-            raise InvalidMove(f"server {row.name} is not known to be dead: stop it instead, or look from its own host")
-        released = store.release_server(row.name)
+        gone = store.is_present(row.name) is False
+        if not gone and row.heartbeat != still_at:
+            raise InvalidMove(
+                f"server {row.name} is not known to be dead: stop it instead, or watch it with "
+                f"`penstock servers remove {row.name} --watch`"
+            )
+        released = store.release_server(row.name, heartbeat=None if gone else still_at)
+        if any(each.name == row.name for each in store.servers()):
+            raise InvalidMove(f"server {row.name} lives: its heart beat just now")
         act.note({"state": row.state}, {"released": released})
     return {"server": row.name, "released": released}
 
@@ -143,6 +172,8 @@ def _named(rows: Collection[ServerRow], name: str) -> ServerRow:
 def _refuse(store: Store, command: Command, row: ServerRow) -> None:
     if store.is_present(row.name) is False:
         raise ServerNotFound(f"server {row.name} is dead: its process is gone; the next one on its host takes over")
+    if is_distributor(row):
+        raise InvalidMove(f"{row.name} is a distributor: its application starts and stops it")
     states, _ = COMMANDS[command]
     if row.state not in states:
         apply = ", ".join(each for each, (states, _) in COMMANDS.items() if row.state in states)

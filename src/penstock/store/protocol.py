@@ -254,7 +254,7 @@ class ServerStore(Protocol):
     def register_server(self, row: ServerRow) -> None:
         """Store a server."""
 
-    def beat(self, name: str, state: str, *, kinds: str = "{}", holding: int = 0) -> bool:
+    def beat(self, name: str, state: str, *, kinds: str = "{}", holding: int = 0, nodes: str = "[]") -> bool:
         """Raise a server's heartbeat counter, and note how it is; False when its row is gone."""
 
     def ask_server(self, name: str, command: str) -> bool:

@@ -71,15 +71,15 @@ class SliceStore(Protocol):
     def edit_failed_slice(self, row: SliceRow, job_id: UUID, payload: bytes) -> bool:
         """Put another payload in the place of a failed slice's; False when it is no longer as `row` says."""
 
-    def reject_failed_record(self, row: SliceRow, job_id: UUID, output: NewOutput, *, by: str) -> bool:
-        """Reject the record at which a failed slice stopped: it counts as done, and `output` is stored for it.
+    def pass_failed_record(self, row: SliceRow, job_id: UUID, output: NewOutput | None, *, by: str) -> bool:
+        """Pass the record at which a failed slice stopped: it counts as done, and as rejected where it is kept.
 
         The slice is queued to go on behind it, or goes where it is done. False when it is no longer as `row` says.
 
         Args:
             row: The slice.
             job_id: Its job.
-            output: What is kept of the record, with its place.
+            output: What is kept of the record, with its place; None where nothing is.
             by: In whose name it is noted.
         """
 

@@ -218,6 +218,8 @@ class ServerRow(NamedTuple):
     """The kinds that its workers know, a JSON object: for each what limits it."""
     holding: int = 0
     """Pieces of work it held at its last heartbeat."""
+    nodes: str = "[]"
+    """The nodes of a distributor at its last heartbeat, a JSON list of objects; none of a server."""
 
 
 class KeptInput(NamedTuple):

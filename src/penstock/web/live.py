@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from penstock import clock
 from penstock.errors import PenstockError
+from penstock.service.heartbeats import Heartbeats
 from penstock.service.listing import count_text, counts_of_jobs
 from penstock.store.browsing import Listing, Wanted
 from penstock.store.protocol import Listening, Store, Topic
@@ -48,7 +49,13 @@ class Live:
         self._followers: dict[asyncio.Queue[str], asyncio.AbstractEventLoop] = {}
         self._thread: threading.Thread | None = None
         self._announced = False
+        self._latest: str | None = None
+        """What was told last, as long as somebody follows."""
+        self.told = 0
+        """How often something new was told. A page carries it, so that its browser knows what it has missed."""
         self._seen: dict[str, deque[tuple[float, int]]] = {}
+        self.heartbeats = Heartbeats()
+        """Of servers, as they are seen while somebody looks at pages."""
 
     def nudge(self) -> None:
         """Look at the store soon: somebody did something here."""
@@ -60,6 +67,8 @@ class Live:
         queue: asyncio.Queue[str] = asyncio.Queue()
         with self._lock:
             self._followers[queue] = asyncio.get_running_loop()
+            if self._latest is not None:
+                queue.put_nowait(self._latest)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="penstock-web-live", daemon=True)
                 self._thread.start()
@@ -99,11 +108,11 @@ class Live:
                 try:
                     listeners = listeners or [self._store().listen(topic, self.nudge) for topic in Topic]
                     announced, self._announced = self._announced, False
-                    now = pulse(self._store())
+                    now = pulse(self._store(), self.heartbeats)
                     self._note_pace(now["batches"])
                     if announced or now != before:
                         before = now
-                        self._tell(json.dumps(now))
+                        self._tell(now)
                 except PenstockError as error:
                     log.warning("the store cannot be looked at: %s", error)
                 self._woken.wait(SLOW_SECONDS)
@@ -116,11 +125,13 @@ class Live:
     def _is_followed(self) -> bool:
         with self._lock:
             if not self._followers:
-                self._thread = None
+                self._thread = self._latest = None
             return bool(self._followers)
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, what: dict[str, Any]) -> None:
         with self._lock:
+            self.told += 1
+            self._latest = text = json.dumps({**what, "told": self.told})
             for queue, loop in list(self._followers.items()):
                 try:
                     loop.call_soon_threadsafe(_put, queue, text)
@@ -134,15 +145,22 @@ def _put(queue: asyncio.Queue[str], text: str) -> None:
     queue.put_nowait(text)
 
 
-def pulse(store: Store) -> dict[str, Any]:
+def pulse(store: Store, heartbeats: Heartbeats) -> dict[str, Any]:
     """Return what changes whenever a page has something new to show, but for fields of jobs."""
+    servers = store.servers()
+    heartbeats.note(servers)
     running = store.browse(Listing.RUNNING, Wanted(), limit=MOST_BATCHES, scan=MOST_BATCHES).rows
     counts = counts_of_jobs(store)
     return {
         "counts": {name: count_text(count) for name, count in counts.items() if name != "counted_to"},
-        "servers": [[row.name, row.state, row.holding] for row in store.servers()],
+        "servers": [[row.name, row.state, row.holding, *_names(row.nodes)] for row in servers],
+        "still": sorted(heartbeats.still()),
         "batches": [[str(row.id), *store.progress(row.id)[:2]] for row in running if row.batch],
     }
+
+
+def _names(nodes: str) -> list[str]:
+    return [str(node["name"]) for node in json.loads(nodes)]
 
 
 async def live_endpoint(console: "Console", request: Request) -> Response:

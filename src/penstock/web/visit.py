@@ -36,6 +36,11 @@ class Visit:
     person: Person
     session: "Session"
     form: FormData = field(default_factory=FormData)
+    told: int = field(init=False)
+    """What of `Live.told` the page has seen at least: it is noted before the store is read."""
+
+    def __post_init__(self) -> None:
+        self.told = self.console.live.told
 
     @property
     def store(self) -> Store:

@@ -163,13 +163,13 @@ class TestFailedSlices:
         assert not store.edit_failed_slice(row, job.id, b"Tnew\n")
 
 
-class TestRejectingTheFailed:
+class TestPassingTheFailed:
     def output(self, place=(1, 2)):
         return NewOutput("rejects", 1, b"Tbad", place)
 
     def test_it_counts_as_done_and_its_slice_is_queued_behind_it(self, store, failed, claim_slices):
         job = failed()
-        assert store.reject_failed_record(store.failed_slice(job.id, 3), job.id, self.output(), by="me")
+        assert store.pass_failed_record(store.failed_slice(job.id, 3), job.id, self.output(), by="me")
         assert store.progress(job.id) == (3, 0, 1)
         assert store.slice_counts(job.id) == {SliceState.QUEUED: 1}
         assert list(store.outputs(job.id, "rejects")) == [OutputRow(1, 2, 1, b"Tbad")]
@@ -180,12 +180,12 @@ class TestRejectingTheFailed:
     def test_of_a_job_that_does_not_run_the_slice_waits(self, store, failed):
         job = failed()
         store.update_job(job.id, {"state": State.FAILED})
-        assert store.reject_failed_record(store.failed_slice(job.id, 3), job.id, self.output(), by="me")
+        assert store.pass_failed_record(store.failed_slice(job.id, 3), job.id, self.output(), by="me")
         assert store.candidates(["Lines"], limit=1) == []
 
     def test_a_slice_of_which_it_was_the_last_goes(self, store, failed):
         job = failed(done=4)
-        assert store.reject_failed_record(store.failed_slice(job.id, 5), job.id, self.output((1, 4)), by="me")
+        assert store.pass_failed_record(store.failed_slice(job.id, 5), job.id, self.output((1, 4)), by="me")
         assert store.slice_counts(job.id) == {}
         accounts = store.accounts(job.id)
         assert (accounts.processed, accounts.rejected, accounts.missing_payloads) == (5, 1, 0)
@@ -193,16 +193,39 @@ class TestRejectingTheFailed:
     def test_a_second_time_it_is_refused_and_nothing_is_stored(self, store, failed):
         job = failed()
         row = store.failed_slice(job.id, 3)
-        assert store.reject_failed_record(row, job.id, self.output(), by="me")
-        assert not store.reject_failed_record(row, job.id, self.output((1, 3)), by="me")
+        assert store.pass_failed_record(row, job.id, self.output(), by="me")
+        assert not store.pass_failed_record(row, job.id, self.output((1, 3)), by="me")
         assert store.progress(job.id) == (3, 0, 1)
+
+    def test_one_that_is_not_kept_counts_as_processed_and_not_as_rejected(self, store, failed, claim_slices):
+        job = failed()
+        row = store.failed_slice(job.id, 3)
+        assert store.pass_failed_record(row, job.id, None, by="me")
+        assert not store.pass_failed_record(row, job.id, None, by="me")
+        assert store.progress(job.id) == (3, 0, 0)
+        assert list(store.outputs(job.id, "rejects")) == []
+        assert claim_slices(job)[0].done == 3
+
+    def test_a_slice_of_which_the_last_is_not_kept_goes(self, store, failed):
+        job = failed(done=4)
+        assert store.pass_failed_record(store.failed_slice(job.id, 5), job.id, None, by="me")
+        assert store.slice_counts(job.id) == {}
+        accounts = store.accounts(job.id)
+        assert (accounts.processed, accounts.rejected, accounts.missing_payloads) == (5, 0, 0)
+
+    def test_rolled_back_it_is_failed_as_before(self, store, failed, undone):
+        job = failed()
+        with undone():
+            assert store.pass_failed_record(store.failed_slice(job.id, 3), job.id, None, by="me")
+        assert store.progress(job.id) == (2, 1, 0)
+        assert store.failed_slice(job.id, 3).done == 2
 
     def test_waiting_servers_are_woken(self, store, failed):
         job = failed()
         woken = threading.Event()
         listening = store.listen(Topic.WORK, woken.set)
         woken.clear()
-        store.reject_failed_record(store.failed_slice(job.id, 3), job.id, self.output(), by="me")
+        store.pass_failed_record(store.failed_slice(job.id, 3), job.id, self.output(), by="me")
         assert woken.wait(10)
         listening.close()
 

@@ -37,7 +37,13 @@ def server(store, register):
 class TestRows:
     def test_every_column_comes_back_as_it_went(self, store, register, clock):
         row = register(
-            state="paused", heartbeat=7, command="stop", answer="done", kinds='{"A": {"limit": 3}}', holding=4
+            state="paused",
+            heartbeat=7,
+            command="stop",
+            answer="done",
+            kinds='{"A": {"limit": 3}}',
+            holding=4,
+            nodes="[1]",
         )
         assert store.servers() == [row]
 
@@ -49,8 +55,9 @@ class TestRows:
         assert store.servers() == [first, second, third]
 
     def test_a_heartbeat_says_how_the_server_is(self, store, server):
-        assert store.beat("s1", "paused", kinds='{"A": {}}', holding=3)
-        assert server()[3:] == ("paused", server().started_at, 1, 2, 10, None, None, '{"A": {}}', 3)
+        assert store.beat("s1", "paused", kinds='{"A": {}}', holding=3, nodes='[{"name": "n"}]')
+        told = ("paused", server().started_at, 1, 2, 10, None, None, '{"A": {}}', 3, '[{"name": "n"}]')
+        assert server()[3:] == told
         assert store.beat("s1", "running")
         assert (server().state, server().heartbeat, server().kinds, server().holding) == ("running", 2, "{}", 0)
 

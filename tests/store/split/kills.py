@@ -36,7 +36,7 @@ WRITES = frozenset({
     "insert_jobs", "insert_unless_taken", "update_job", "destroy_job", "release_due_jobs", "hold_job", "claim_jobs",
     "start_batch", "claim_slices", "settle_jobs", "settle_slices", "hand_back_job", "hand_back_slice", "release_server",
     "claim_hooks", "finish_hooks", "append_slices", "drop_unfinished_upload", "retry_slices", "drop_slices",
-    "reject_failed_record", "take_back_rejects", "register_server", "drop_abandoned", "note_fact",
+    "pass_failed_record", "take_back_rejects", "register_server", "drop_abandoned", "note_fact",
 })  # fmt: skip
 
 

@@ -81,14 +81,35 @@ def test_a_file_is_uploaded_mended_and_its_result_fetched(api):
     assert [it["state"] for it in api("GET", f"{job}/slices").json()] == ["done", "done"]
 
 
-def test_a_record_is_rejected(api):
+@pytest.mark.parametrize(("method", "place", "rejects"), [("POST", "records/2/reject", 1), ("DELETE", "records/2", 0)])
+def test_a_record_is_rejected_or_deleted(api, method, place, rejects):
     made = api("POST", "/jobs/upload?kind=ApiLines", content=b"a\nbad")
     job = f"/jobs/{made.json()['id']}"
     drain(expect_failures=True)
-    assert api("DELETE", f"{job}/records/2").status_code == 200
+    assert api(method, f"{job}/{place}", "manager").status_code == 403
+    assert api(method, f"{job}/{place}", "editor").status_code == 200
+    assert api(method, f"{job}/{place}").status_code == 400
     assert api("POST", f"{job}/actions/retry").status_code == 200
     drain()
     assert api("GET", f"{job}/output").content == b"A\n"
+    assert len(api("GET", f"{job}/preview?category=rejects").json()["records"]) == rejects
+
+
+def test_rejected_records_come_back_corrected(api):
+    made = api("POST", "/jobs/upload?kind=ApiLines", content=b"a\nbad")
+    job = f"/jobs/{made.json()['id']}"
+    drain(expect_failures=True)
+    api("POST", f"{job}/records/2/reject")
+    api("POST", f"{job}/actions/retry")
+    drain()
+    assert api("GET", job).json()["rejected"] == 1
+    corrected = api("GET", f"{job}/output?category=rejects").content.replace(b",bad", b",good")
+    assert api("POST", f"{job}/resubmit", "manager", content=corrected).status_code == 403
+    assert api("POST", f"{job}/resubmit?file_name=a.jsonl", content=corrected).status_code == 400
+    assert api("POST", f"{job}/resubmit", content=corrected).json()["resubmitted"] == 1
+    drain()
+    assert api("GET", f"{job}/output").content == b"A\nGOOD\n"
+    assert [line["action"] for line in api("GET", f"{job}/audit").json()].count("record.resubmit") == 3
 
 
 def test_several_jobs_are_acted_on_by_id_or_by_list(api):

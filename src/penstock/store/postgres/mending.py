@@ -38,15 +38,16 @@ class PostgresMending:
             return session.change(self.sql["edit_failed_payload"], {**_as_it_was(row, job_id), "payload": payload}) > 0
 
     @again
-    def reject_failed_record(self, row: SliceRow, job_id: UUID, output: NewOutput, *, by: str) -> bool:
-        """Reject the record at which a failed slice stopped."""
-        number, part = output.place or (row.number, row.done)
-        columns = [job_id], [output.category], [number], [part], [output.record_count], [output.payload]
+    def pass_failed_record(self, row: SliceRow, job_id: UUID, output: NewOutput | None, *, by: str) -> bool:
+        """Pass the record at which a failed slice stopped."""
         with self.connections.transaction(Topic.WORK) as session:
             if not session.change(self.sql["pass_failed_record"], _as_it_was(row, job_id)):
                 return False
-            session.execute(self.sql["insert_outputs"], columns)
-            session.execute(self.sql["add_progress"], (by, [job_id], [1], [1]))
+            if output is not None:
+                number, part = output.place or (row.number, row.done)
+                columns = [job_id], [output.category], [number], [part], [output.record_count], [output.payload]
+                session.execute(self.sql["insert_outputs"], columns)
+            session.execute(self.sql["add_progress"], (by, [job_id], [1], [0 if output is None else 1]))
             session.execute(self.sql["drop_done_slice"], (row.slice_id,))
             assert isinstance(self, PostgresJobs)
             self.refresh_runnable(session, [job_id])

@@ -46,12 +46,13 @@ class PostgresServers:
             session.execute(self.sql["register_server"], {name: stored(value) for name, value in row._asdict().items()})
 
     @again
-    def beat(self, name: str, state: str, *, kinds: str = "{}", holding: int = 0) -> bool:
+    def beat(self, name: str, state: str, *, kinds: str = "{}", holding: int = 0, nodes: str = "[]") -> bool:
         """Raise a server's heartbeat counter, note how it is, and look at the store's clock."""
         told: list[datetime] = []
 
         def ask() -> datetime | None:
-            told.extend(moment for (moment,) in session.fetch(self.sql["beat"], (stored(state), kinds, holding, name)))
+            values = (stored(state), kinds, holding, nodes, name)
+            told.extend(moment for (moment,) in session.fetch(self.sql["beat"], values))
             return told[0] if told else None
 
         with self.connections.transaction() as session:

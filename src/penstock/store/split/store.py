@@ -210,12 +210,12 @@ class SplitStore:
         self._note_change(job_id)
         return retried
 
-    def reject_failed_record(self, row: SliceRow, job_id: UUID, output: NewOutput, *, by: str) -> bool:
-        """Reject the record at which a failed slice stopped."""
+    def pass_failed_record(self, row: SliceRow, job_id: UUID, output: NewOutput | None, *, by: str) -> bool:
+        """Pass the record at which a failed slice stopped."""
         self._join()
-        rejected = self._slices.reject_failed_record(row, job_id, output, by=by)
+        passed = self._slices.pass_failed_record(row, job_id, output, by=by)
         self._note_change(job_id)
-        return rejected
+        return passed
 
     def take_back_rejects(self, job_id: UUID, category: str, places: Sequence[tuple[int, int]], *, by: str) -> int:
         """Remove rejected records, as if they had not been processed yet."""

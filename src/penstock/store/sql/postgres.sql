@@ -456,16 +456,16 @@ SELECT (SELECT coalesce(sum(records), 0)::bigint FROM {schema}.progress WHERE jo
 
 -- name: register_server
 INSERT INTO {schema}.servers
-    (name, host, pid, state, started_at, heartbeat, processes, slots, command, answer, kinds, holding)
+    (name, host, pid, state, started_at, heartbeat, processes, slots, command, answer, kinds, holding, nodes)
 VALUES (%(name)s, %(host)s, %(pid)s, %(state)s, %(started_at)s, %(heartbeat)s, %(processes)s, %(slots)s, %(command)s,
-        %(answer)s, %(kinds)s, %(holding)s)
+        %(answer)s, %(kinds)s, %(holding)s, %(nodes)s)
 
 -- name: beat
-UPDATE {schema}.servers SET heartbeat = heartbeat + 1, state = %s, kinds = %s, holding = %s WHERE name = %s
+UPDATE {schema}.servers SET heartbeat = heartbeat + 1, state = %s, kinds = %s, holding = %s, nodes = %s WHERE name = %s
 RETURNING clock_timestamp()
 
 -- name: servers
-SELECT name, host, pid, state, started_at, heartbeat, processes, slots, command, answer, kinds, holding
+SELECT name, host, pid, state, started_at, heartbeat, processes, slots, command, answer, kinds, holding, nodes
 FROM {schema}.servers ORDER BY started_at, name
 
 -- name: ask_server

@@ -300,15 +300,15 @@ SELECT count(*) FROM slices WHERE job_id = ? AND NOT EXISTS (SELECT 1 FROM slice
 SELECT count(*) FROM slices WHERE job_id = ? AND state = 'failed'
 
 -- name: register_server
-INSERT INTO servers (name, host, pid, state, started_at, heartbeat, processes, slots, command, answer, kinds, holding)
-VALUES (:name, :host, :pid, :state, :started_at, :heartbeat, :processes, :slots, :command, :answer, :kinds, :holding)
+INSERT INTO servers (name, host, pid, state, started_at, heartbeat, processes, slots, command, answer, kinds, holding, nodes)
+VALUES (:name, :host, :pid, :state, :started_at, :heartbeat, :processes, :slots, :command, :answer, :kinds, :holding, :nodes)
 
 -- name: beat
-UPDATE servers SET heartbeat = heartbeat + 1, state = ?, kinds = ?, holding = ? WHERE name = ?
+UPDATE servers SET heartbeat = heartbeat + 1, state = ?, kinds = ?, holding = ?, nodes = ? WHERE name = ?
 
 -- name: servers
-SELECT name, host, pid, state, started_at, heartbeat, processes, slots, command, answer, kinds, holding FROM servers
-ORDER BY started_at, name
+SELECT name, host, pid, state, started_at, heartbeat, processes, slots, command, answer, kinds, holding, nodes
+FROM servers ORDER BY started_at, name
 
 -- name: ask_server
 UPDATE servers SET command = ?, answer = NULL WHERE name = ?

@@ -40,10 +40,10 @@ class SqliteServers:
         with self.connections.transaction() as connection:
             connection.execute(SQL["register_server"], {name: stored(value) for name, value in row._asdict().items()})
 
-    def beat(self, name: str, state: str, *, kinds: str = "{}", holding: int = 0) -> bool:
+    def beat(self, name: str, state: str, *, kinds: str = "{}", holding: int = 0, nodes: str = "[]") -> bool:
         """Raise a server's heartbeat counter, and note how it is."""
         with self.connections.transaction() as connection:
-            return connection.execute(SQL["beat"], (state, kinds, holding, name)).rowcount > 0
+            return connection.execute(SQL["beat"], (state, kinds, holding, nodes, name)).rowcount > 0
 
     def ask_server(self, name: str, command: str) -> bool:
         """Leave a command for a server and wake it."""

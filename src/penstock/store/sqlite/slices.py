@@ -179,15 +179,16 @@ class SqliteSlices:
             values = {**_as_it_was(row, job_id), "payload": payload}
             return connection.execute(SQL["edit_failed_payload"], values).rowcount > 0
 
-    def reject_failed_record(self, row: SliceRow, job_id: UUID, output: NewOutput, *, by: str) -> bool:
-        """Reject the record at which a failed slice stopped."""
+    def pass_failed_record(self, row: SliceRow, job_id: UUID, output: NewOutput | None, *, by: str) -> bool:
+        """Pass the record at which a failed slice stopped."""
         with self.connections.transaction(Topic.WORK) as connection:
             if not connection.execute(SQL["pass_failed_record"], _as_it_was(row, job_id)).rowcount:
                 return False
-            place = output.place or (row.number, row.done)
-            told = (job_id.bytes, output.category, *place, output.record_count, output.payload)
-            connection.execute(SQL["insert_output"], told)
-            connection.execute(SQL["add_progress"], (job_id.bytes, by, 1, 1))
+            if output is not None:
+                place = output.place or (row.number, row.done)
+                told = (job_id.bytes, output.category, *place, output.record_count, output.payload)
+                connection.execute(SQL["insert_output"], told)
+            connection.execute(SQL["add_progress"], (job_id.bytes, by, 1, 0 if output is None else 1))
             if connection.execute(SQL["drop_done_slice"], (row.slice_id,)).rowcount:
                 connection.execute(SQL["delete_payload"], (row.slice_id,))
             connection.execute(SQL["refresh_runnable"], {"id": job_id.bytes, "now": to_micros(clock.now())})

@@ -26,14 +26,20 @@ from penstock.service.moving import ACTIONS, Acted, act_on_jobs, act_on_list
 from penstock.service.overview import figures_of, show_overview
 from penstock.service.people import demand
 from penstock.service.previews import preview_output
-from penstock.service.records import edit_failed_text, reject_failed_record, retry_failures, show_failed_slice
+from penstock.service.records import (
+    delete_failed_record,
+    edit_failed_text,
+    reject_failed_record,
+    retry_failures,
+    show_failed_slice,
+)  # fmt: skip
 from penstock.service.schedules import edit_schedule, list_schedules, run_schedule_now
 from penstock.service.servers import ask_servers, find_servers, list_servers, remove_dead_server
 from penstock.states import Command
 from penstock.store.browsing import Listing
 from penstock.web.api import bodies
 from penstock.web.api.operations import MOST_WHOLE, Call, Operation, Parameter
-from penstock.web.api.transfers import receive, send
+from penstock.web.api.transfers import receive, receive_corrected, send
 
 _LIMIT = Parameter("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": MOST_PAGE})
 _LISTED = (
@@ -199,10 +205,19 @@ OPERATIONS: tuple[Operation, ...] = (
               lambda call: edit_failed_text(
                   call.store, call.job_id, call.path["record_number"], call.body.record, by=call.person),
               bodies.NewRecord),
-    Operation("reject_failed_record", "DELETE", f"{_JOB}/records/{{record_number}}",
-              "Reject the record at which a slice stopped.",
+    Operation("delete_failed_record", "DELETE", f"{_JOB}/records/{{record_number}}",
+              "Drop the record at which a slice stopped, for good.",
+              lambda call: delete_failed_record(
+                  call.store, call.job_id, call.path["record_number"], by=call.person)),
+    Operation("reject_failed_record", "POST", f"{_JOB}/records/{{record_number}}/reject",
+              "Reject the record at which a slice stopped: it is in the output of rejects.",
               lambda call: reject_failed_record(
                   call.store, call.job_id, call.path["record_number"], by=call.person)),
+    Operation("resubmit_records", "POST", f"{_JOB}/resubmit",
+              "Perform rejected records again, as they are in the body: an output of rejects, corrected.",
+              receive_corrected,
+              query=(Parameter("file_name", "What the file is called; csv where its name tells no format."),),
+              streams="upload", errors=(400, 401, 403, 404, 409, 413, 503)),
     Operation("preview_output", "GET", f"{_JOB}/preview", "The first records of an output.",
               lambda call: preview_output(call.store, call.job_id, by=call.person, category=call.query.get("category")),
               query=(_CATEGORY,)),

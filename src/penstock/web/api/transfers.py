@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import IO, Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from penstock.errors import BadRequest, TooLarge
 from penstock.service.editing import create_job, find_target
 from penstock.service.outputs import download_job
 from penstock.service.people import demand
+from penstock.service.records import resubmit_job
 from penstock.service.uploads import base_name, limit_of_upload
 from penstock.web.api.operations import Call
 from penstock.web.streams import Incoming, fetched
@@ -22,10 +24,21 @@ from penstock.web.streams import Incoming, fetched
 async def receive(call: Call, request: Request) -> Any:
     """Make a batch job of the body of a request."""
     demand(call.person, "job.create")
-    kind, most = call.query.get("kind"), limit_of_upload()
+    kind = call.query.get("kind")
     if not kind or ":" in kind:
         raise BadRequest("kind: name the kind of the job")
     cls, fields = find_target(kind), _fields(call.query.get("fields"))
+    return await _taken(call, request, partial(create_job, call.store, cls, fields))
+
+
+async def receive_corrected(call: Call, request: Request) -> Any:
+    """Have the rejected records in the body of a request performed again."""
+    return await _taken(call, request, lambda source, **named: resubmit_job(call.store, call.job_id, source, **named))
+
+
+async def _taken(call: Call, request: Request, take: Callable[..., Any]) -> Any:
+    """Return what a function makes of the body, which it reads in a thread while it still comes."""
+    most = limit_of_upload()
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > most:
         raise _too_large(most)
@@ -33,9 +46,7 @@ async def receive(call: Call, request: Request) -> Any:
     feeding = asyncio.ensure_future(_feed(request, file, most))
     source: IO[bytes] = file.as_file()
     try:
-        view = await run_in_threadpool(
-            create_job, call.store, cls, fields, by=call.person, source=source, file_name=file.name
-        )
+        view = await run_in_threadpool(take, by=call.person, source=source, file_name=file.name)
     except Exception:
         if feeding.done() and feeding.exception() is not None:
             raise feeding.exception() from None  # type: ignore[misc]
@@ -80,10 +91,10 @@ def _too_large(most: int) -> TooLarge:
 
 async def send(call: Call) -> Response:
     """Return an output of a batch job, while it is read from the store."""
-    category, partial = call.query.get("category"), call.query.get("partial", False)
+    category, unfinished = call.query.get("category"), call.query.get("partial", False)
 
     def write(target: IO[bytes]) -> None:
-        download_job(call.store, call.job_id, target, by=call.person, category=category, partial=partial)
+        download_job(call.store, call.job_id, target, by=call.person, category=category, partial=unfinished)
 
     name = quote(f"{call.job_id}-{category or 'output'}.txt")
     return StreamingResponse(

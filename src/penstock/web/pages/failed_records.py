@@ -1,14 +1,18 @@
-"""A failed slice: the record that failed among those around it, to be corrected or rejected."""
+"""A failed slice: the record that failed among those around it, to be corrected, rejected or deleted."""
 
 from starlette.responses import Response
 
 from penstock.errors import InputError, SealError
 from penstock.ids import parse_id
 from penstock.service.jobs import View, get_job, view_of_job
-from penstock.service.records import edit_failed_text, reject_failed_record, show_failed_slice
+from penstock.service.records import delete_failed_record, edit_failed_text, reject_failed_record, show_failed_slice
+from penstock.web.confirming import ask, is_confirmed
 from penstock.web.routing import get, post
 from penstock.web.visit import Visit
 
+DELETING = (
+    "No output will have it, and it cannot be resubmitted; what is behind it is performed. This cannot be undone."
+)
 NEAR = 20
 """Records that are shown before and behind the chosen one."""
 
@@ -41,6 +45,24 @@ def reject(visit: Visit, job_id: str, number: int) -> Response:
     return visit.redirect(f"/jobs/{job_id}", said)
 
 
+@post("/jobs/{job_id}/failed/{number:int}/delete")
+def delete(visit: Visit, job_id: str, number: int) -> Response:
+    """Go on without the record that failed, and keep nothing of it."""
+    record = int(visit.text("record", "0"))
+    if not is_confirmed(visit):
+        return ask(
+            visit,
+            f"Delete record {record:,}?",
+            DELETING,
+            do="Delete it",
+            target=f"/jobs/{job_id}/failed/{number}/delete",
+            back=f"/jobs/{job_id}/failed/{number}",
+        )
+    delete_failed_record(visit.store, parse_id(job_id), record, by=visit.person)
+    said = f"Record {record:,} is deleted. Retry the job to go on behind it."
+    return visit.redirect(f"/jobs/{job_id}", said)
+
+
 def _page(
     visit: Visit,
     job_id: str,
@@ -67,6 +89,7 @@ def _page(
         shown=records[max(0, at - NEAR) : at + NEAR + 1],
         typed=typed if typed is not None else chosen["text"] if chosen else "",
         error=str(error) if error else None,
+        deleting=DELETING,
         may_retry=row.state == "failed" and visit.may("job.retry", row),
     )
 

@@ -10,11 +10,15 @@ from penstock.model.kinds import known_kinds
 from penstock.service.job_view import failures_of_job, log_of_job, strip_of_slices, view_job
 from penstock.service.jobs import View, get_job
 from penstock.service.moving import ACTIONS, act_on_jobs
-from penstock.service.records import retry_failures
+from penstock.service.people import LOGIN_FIELD
+from penstock.service.records import resubmit_job, retry_failures
 from penstock.states import FINAL, SubState
 from penstock.web.confirming import ask, is_confirmed
 from penstock.web.pages.jobs import IRREVERSIBLE, verb_of
-from penstock.web.routing import get, post
+from penstock.web.pages.priorities import may_set_priority
+from penstock.web.routing import check_token, get, post
+from penstock.web.streams import Incoming
+from penstock.web.uploads import Upload
 from penstock.web.visit import Visit
 
 HIDDEN_FIELDS = frozenset({"input_category", "output_categories", "description", "errors", "failed_at_list"})
@@ -42,6 +46,7 @@ def job(visit: Visit, job_id: str) -> Response:
         actions=[ACTIONS[name] for name in view["actions"] if name in ACTIONS],
         fields=sorted(shown, key=lambda each: (each.get("standard", True), each["value"] is None)),
         editable="edit" in view["actions"] and cls is not None and view["state"] not in FINAL,
+        with_priority=may_set_priority(visit, view, _owner_of(view)),
         kind_known=cls is not None,
         reads_records=visit.may("record.read"),
         downloadable=visit.may("output.read", get_job(visit.store, found)),
@@ -56,6 +61,17 @@ def retry_those(visit: Visit, job_id: str) -> Response:
     noun = "slice" if told["retried"] == 1 else "slices"
     more = "; there are more of them" if told["more"] else ""
     return visit.redirect(f"/jobs/{job_id}", f"{told['retried']:,} {noun} queued again{more}.")
+
+
+@post("/jobs/{job_id}/resubmit", streamed=True)
+async def resubmit(visit: Visit, job_id: str) -> Response:
+    """Have rejected records performed again, as they are in the file that comes."""
+    upload = await Upload.begin(visit.request)
+    try:
+        check_token(visit, upload.fields.get("token"))
+        return await upload.finish(lambda file: _resubmitted(visit, job_id, file))
+    finally:
+        await upload.drain()
 
 
 @post("/jobs/{job_id}/{action}")
@@ -79,6 +95,19 @@ def act(visit: Visit, job_id: str, action: str) -> Response:
     if acted.refused:
         raise acted.refused[0].error
     return visit.redirect(_after(visit, job_id, action), f"{row.kind} {chosen.done}.")
+
+
+def _owner_of(view: View) -> Any:
+    return next((each["value"] for each in view["fields"] if each["name"] == LOGIN_FIELD), None)
+
+
+def _resubmitted(visit: Visit, job_id: str, file: Incoming | None) -> Response:
+    """Queue the records; called in a thread, while their file still comes."""
+    if file is None:
+        return visit.redirect(f"/jobs/{job_id}", "No file was chosen.", "plain")
+    told = resubmit_job(visit.store, parse_id(job_id), file.as_file(), by=visit.person, file_name=file.name)
+    noun = "record is" if told["resubmitted"] == 1 else "records are"
+    return visit.redirect(f"/jobs/{job_id}", f"{told['resubmitted']:,} {noun} performed again.")
 
 
 def _after(visit: Visit, job_id: str, action: str) -> str:

@@ -16,6 +16,7 @@ from penstock.service.moving import ACTIONS, Acted, Action, act_on_all, act_on_j
 from penstock.states import State
 from penstock.store.browsing import Listing
 from penstock.web.confirming import is_confirmed
+from penstock.web.pages.priorities import may_set_priority
 from penstock.web.routing import get, post
 from penstock.web.visit import Visit
 
@@ -164,6 +165,7 @@ def _context(visit: Visit, asked: ListAsked, listed: Mapping[str, Any], error: s
         "when": WHEN.get(state, ("created_at", "Created")),
         "bulk": _bulk(visit, state, listed["jobs"]),
         "row_actions": {job["id"]: _row_actions(visit, job) for job in listed["jobs"]},
+        "with_priority": {job["id"] for job in listed["jobs"] if may_set_priority(visit, job, job.get("login"))},
         "kinds": sorted({*known_kinds(), *asked.kinds}),
         "fields": _field_names(asked.kinds),
         "operators": OPERATORS,

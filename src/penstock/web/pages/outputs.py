@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
+from penstock.batch.categories import REJECTS
 from penstock.ids import parse_id
 from penstock.model.kinds import known_kinds
 from penstock.service.jobs import get_job, view_of_job
@@ -55,4 +56,4 @@ def _extension(kind: str, category: str) -> str:
     cls: Any = known_kinds().get(kind)
     declared = cls.model_fields["output_categories"].get_default(call_default_factory=True) if cls else []
     formats = {getattr(each, "name", None): getattr(each, "format", None) for each in declared or ()}
-    return EXTENSIONS.get(formats.get(category) or "", "txt")
+    return EXTENSIONS.get(formats.get(category) or "", "csv" if category == REJECTS else "txt")

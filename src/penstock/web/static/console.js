@@ -48,8 +48,11 @@
 
   function isBusy(part) {
     const active = document.activeElement;
-    const typing = part.contains(active) && /^(INPUT|TEXTAREA|SELECT)$/.test(active.tagName) && active.type !== "checkbox";
-    return typing || one("details[open][data-hold]", part) !== null || !window.getSelection().isCollapsed;
+    const writing = /^(INPUT|TEXTAREA|SELECT)$/.test(active.tagName) && active.type !== "checkbox";
+    const typing = part.contains(active) && writing && !active.matches("[data-priority], [data-slides]");
+    const unset = all("[data-priority]", part).some((field) => field.value !== field.defaultValue);
+    const chosen = all("input[type=file]", part).some((input) => input.files.length > 0);
+    return typing || unset || chosen || one("details[open][data-hold]", part) !== null || !window.getSelection().isCollapsed;
   }
 
   function put(part, fresh) {
@@ -60,15 +63,17 @@
     const scrolled = one(".rows-wrap", part)?.scrollLeft;
     const key = focus && (focus.id ? `#${CSS.escape(focus.id)}` : focus.getAttribute("formaction") ? `[formaction="${focus.getAttribute("formaction")}"]` : focus.getAttribute("href") ? `[href="${focus.getAttribute("href")}"]` : focus.value ? `[value="${CSS.escape(focus.value)}"]` : null);
     part.innerHTML = fresh.innerHTML;
+    prepare(part);
     for (const box of all("input[type=checkbox]", part)) if (ticked.has(box.name + box.value)) box.checked = true;
     for (const id of opened) { const each = document.getElementById(id); if (each) each.open = true; }
     if (at) document.getElementById(at)?.classList.add("at");
     if (key) one(key, part)?.focus({ preventScroll: true });
     if (scrolled) { const wrap = one(".rows-wrap", part); if (wrap) wrap.scrollLeft = scrolled; }
-    prepare(part);
+    countSelected();
   }
 
   async function refresh() {
+    clearTimeout(waiting);
     waiting = null;
     if (document.hidden) { stale = true; return; }
     const parts = all("[data-live][id]");
@@ -108,14 +113,99 @@
     const source = new EventSource(`${root}/live`);
     let first = true;
     source.addEventListener("changed", (event) => {
-      tellCounts(JSON.parse(event.data).counts);
-      if (!first) soon();
+      const news = JSON.parse(event.data);
+      tellCounts(news.counts);
+      // What changed between the making of the page and the first event is on no page yet.
+      if (!first || String(news.told) !== document.body.dataset.told) soon();
       first = false;
     });
     document.addEventListener("visibilitychange", () => { if (!document.hidden && stale) { stale = false; soon(); } });
     window.addEventListener("pagehide", () => source.close());
     window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   }
+
+  // Priorities: set as they are chosen, and the rows go where they belong ------------------------
+
+  const SETTLED_MS = 300;
+  const SHOWN_MS = 1600;
+  const TOLD_MS = 6000;
+  const settling = new Map();
+  const rowsOf = () => all("[data-rows] tbody tr[id]");
+
+  function say(text, tone) {
+    const message = document.createElement("div");
+    message.className = `message toast ${tone}`;
+    const words = document.createElement("p");
+    words.textContent = text;
+    message.append(words);
+    one(".said").replaceChildren(message);
+    setTimeout(() => message.remove(), TOLD_MS);
+  }
+
+  async function refusalIn(answer) {
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    return page.querySelector(".failure-message")?.textContent || "It could not be changed.";
+  }
+
+  async function setPriority(id, name) {
+    const field = document.getElementById(id);
+    if (!field || field.value === field.defaultValue) return;
+    const { form } = field;
+    const was = form.elements[`was.${field.dataset.priority}`].value;
+    const chosen = field.value;
+    const body = new URLSearchParams({ token: form.elements.token.value, [field.name]: chosen, [`was.${field.dataset.priority}`]: was });
+    let refusal = null;
+    try {
+      const answer = await fetch(form.action, { method: "POST", headers: { "x-live": "1" }, body, redirect: "manual" });
+      if (answer.status !== 204) refusal = await refusalIn(answer);
+    } catch (error) {
+      refusal = "The console cannot be reached.";
+    }
+    if (document.getElementById(id)?.value !== chosen) return; // It was changed again meanwhile.
+    if (refusal) field.value = field.defaultValue; else field.defaultValue = chosen;
+    say(refusal || `${name}: ${chosen}`, refusal ? "bad" : "good");
+    const before = new Map(rowsOf().map((row) => [row.id, row.getBoundingClientRect().top]));
+    await refresh();
+    showMoved(before, `row-${field.dataset.priority}`);
+  }
+
+  function showMoved(before, id) {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    for (const row of rowsOf()) {
+      const way = before.has(row.id) ? before.get(row.id) - row.getBoundingClientRect().top : 0;
+      if (way && !calm) row.animate([{ transform: `translateY(${way}px)` }, { transform: "none" }], { duration: 350, easing: "ease-out" });
+    }
+    const moved = document.getElementById(id);
+    moved?.classList.add("moved");
+    moved?.scrollIntoView({ block: "nearest" });
+    setTimeout(() => document.getElementById(id)?.classList.remove("moved"), SHOWN_MS);
+  }
+
+  function settle(field) {
+    clearTimeout(settling.get(field.id));
+    if (!field.checkValidity()) {
+      say(`${field.ariaLabel}: a whole number from 1 to 100`, "bad");
+      field.value = field.defaultValue;
+      return;
+    }
+    settling.set(field.id, setTimeout(setPriority, SETTLED_MS, field.id, field.ariaLabel));
+  }
+
+  document.addEventListener("input", (event) => {
+    const { slides, priority } = event.target.dataset;
+    if (slides) document.getElementById(slides).value = event.target.value;
+    const slider = priority && one(`[data-slides="${event.target.id}"]`);
+    if (slider) slider.value = event.target.value;
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-priority]")) settle(event.target);
+    if (event.target.matches("[data-slides]")) settle(document.getElementById(event.target.dataset.slides));
+  });
+
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-priorities]")) event.preventDefault();
+  });
 
   // Dialogs --------------------------------------------------------------------------------------
 
@@ -149,6 +239,7 @@
 
   function prepare(part) {
     for (const box of all("[data-check-all]", part)) box.hidden = false;
+    for (const slider of all("[data-slides]", part)) slider.hidden = false;
     for (const button of all("[data-dismiss], [data-help], [data-copy]", part)) button.hidden = false;
     countSelected();
   }
