@@ -54,6 +54,24 @@ def contents(store: Store) -> bytes:
     return b"".join(found)
 
 
+def size(url: str) -> int:
+    """Return how many bytes a store takes, log included; 0 where it is not there yet."""
+    if url.startswith("sqlite:"):
+        path = Path(url.removeprefix("sqlite:///"))
+        return sum(found.stat().st_size for found in path.parent.glob(f"{path.name}*") if found.is_file())
+    import psycopg
+
+    from penstock.store.postgres.place import Place
+
+    place = Place.of(url)
+    total = (
+        "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname = %s"
+    )
+    with psycopg.connect(place.url) as connection:
+        return int(connection.execute(total, [place.schema]).fetchone()[0])  # type: ignore[index]
+
+
 def _for_sqlite(values: tuple[Any, ...]) -> list[Any]:
     return [value.bytes if isinstance(value, UUID) else value for value in values]
 

@@ -42,6 +42,7 @@ def sockets(yard: Yard) -> list[Path]:
     return [path for path in yard.lab.folder.rglob("*") if path.is_socket()]
 
 
+@pytest.mark.sqlite("on PostgreSQL a server has no socket: it is woken by its database")
 def test_whatever_is_sent_to_the_sockets_of_a_server_it_lives_and_works(yard: Yard) -> None:
     server = yard.serve()
     worker = yard.worker(server)

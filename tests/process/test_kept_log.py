@@ -5,6 +5,7 @@ from textwrap import dedent
 import pytest
 from tests.process.lab import wait_for
 from tests.process.yard import open_yard
+from tests.tables import contents
 
 from penstock.clock import now
 from penstock.keyring import Keyring
@@ -74,6 +75,6 @@ def test_nothing_that_a_sealed_job_logs_reaches_the_store(yard):
     wait_for(lambda: yard.store.log_lines(talk), "lines to be kept")
     yard.stop(server)
     assert yard.store.log_lines(whisper) == []
-    stored = b"".join(path.read_bytes() for path in yard.lab.path(".").glob("penstock.db*") if path.is_file())
+    stored = contents(yard.store)
     assert b"plugh" in stored
     assert b"xyzzy" not in stored

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from tests.process.lab import Lab, Started, children, wait_for
+from tests.tables import size
 
 pytestmark = pytest.mark.process
 
@@ -120,16 +121,12 @@ def test_once_during_the_upload_from_a_pipe_nothing_stays(
         # Enough for slices to be stored: some megabytes.
         pipe.write(b"some line of no interest, but of a fair length\n" * 150_000)
         pipe.flush()
-        wait_for(lambda: stored_bytes(jobs) > 2e6, "slices in the store")
+        wait_for(lambda: size(jobs.url) > 2e6, "slices in the store")
         if overlap:
             await_performed(jobs, 20)
         run.signal(number)
         ended = run.end(20)
     check_nothing_stays(jobs, ended.code, ended.err)
-
-
-def stored_bytes(lab: Lab) -> int:
-    return sum(path.stat().st_size for path in lab.folder.glob("penstock.db*") if path.is_file())
 
 
 def check_nothing_stays(lab: Lab, code: int, err: str) -> None:
@@ -148,7 +145,7 @@ def test_once_during_the_upload_from_a_pipe_that_says_nothing_it_ends_too(jobs: 
     run = jobs.start("jobs:Slow", "--input", "-", "--output", "out.txt", stdin=subprocess.PIPE)
     assert run.process.stdin
     with run.process.stdin:
-        wait_for(lambda: run.workers() and jobs.path("penstock.db").exists(), "the upload")
+        wait_for(lambda: run.workers() and size(jobs.url), "the upload")
         time.sleep(0.3)  # Nothing tells from outside that it waits for the first byte.
         run.signal(signal.SIGINT)
         ended = run.end(20)
@@ -173,7 +170,7 @@ def test_once_during_the_upload_of_a_big_file_nothing_stays(jobs: Lab, overlap: 
         for _ in range(100):
             file.write(b"some line of no interest, but of a fair length\n" * 20_000)
     run = jobs.start("jobs:Slow", "--input", "in.txt", "--output", "out.txt", *overlap)
-    wait_for(lambda: stored_bytes(jobs) > 10e6, "slices in the store")
+    wait_for(lambda: size(jobs.url) > 10e6, "slices in the store")
     run.signal(signal.SIGINT)
     ended = run.end()
     assert "processing: " not in ended.err or overlap
