@@ -7,8 +7,8 @@ import sys
 import pytest
 
 LIMIT = 2.0
-"""What importing and defining job classes may take, as a multiple of what pydantic takes for itself and one model: about
-1.6 when this was written. So it holds on slow machines too."""
+"""What importing and defining job classes may take, as a multiple of what pydantic takes for itself and one model:
+about 1.6 when this was written. So it holds on slow machines too."""
 
 HEAVY = {
     "asyncio",
