@@ -11,6 +11,7 @@ from tests.process.lab import wait_for
 
 from penstock import Distributor, Job, JobAborted, JobFailed, as_completed, clock, gather
 from penstock.errors import ConfigurationError, PenstockError, WaitTimeout
+from penstock.functions.handle import Handle
 from penstock.states import State
 
 FOREVER = 60
@@ -265,3 +266,36 @@ def test_an_address_that_is_taken_is_refused_in_clear_words(site):
 def test_the_address_to_advertise_takes_the_port_that_was_found(site):
     assert site.distributor(advertise="app.example.org:0").address.startswith("app.example.org:")
     assert site.distributor(advertise="app.example.org:7").address == "app.example.org:7"
+
+
+def test_an_answer_that_is_asked_for_the_moment_it_comes_is_not_missed(site, monkeypatch):
+    d = site.distributor()
+    site.node("one", d)
+    taken, asked = threading.Event(), threading.Event()
+    resolve = Handle.resolve
+
+    def wait_until_asked(handle, answer):
+        taken.set()
+        assert asked.wait(FOREVER)
+        resolve(handle, answer)
+
+    monkeypatch.setattr(Handle, "resolve", wait_until_asked)
+    handle = d.enqueue(site.double, 4)
+    assert taken.wait(FOREVER)
+    told = []
+    handle.add_done_callback(lambda it: told.append(it.result()))
+    asked.set()
+    assert handle.result(FOREVER) == 8
+    assert told == [8]
+
+
+def test_two_handles_of_one_job_have_the_same_answer(site, tmp_path):
+    d = site.distributor()
+    first = d.enqueue(site.double, 4)
+    second = d.handle(first.id)
+    waiting = threading.Thread(target=lambda: second.result(FOREVER))
+    waiting.start()
+    site.node("one", d)
+    assert first.result(FOREVER) == 8
+    waiting.join()
+    assert second.result(FOREVER) == 8

@@ -102,6 +102,7 @@ class Branch:
         handle: Handle[Any] = Handle(job.id, job.kind, self, periodic=is_periodic(job))
         if not self.durable:
             job.__dict__["destroy_on_complete"] = True  # Its answer is all that anybody can still ask for.
+        handle.is_due = True
         due = Due(job.row, handle.periodic, handle, feedback)
         with self._changed:
             self._due[job.id] = due
@@ -126,17 +127,32 @@ class Branch:
 
     def watch(self, handle: Handle[Any]) -> None:
         """See to it that the handle gets its answer: it is told anyway, unless it had ended before it was asked for."""
+        if handle.is_due:
+            return  # That nobody is noted any more who waits for it means that the answer is on its way.
+        handle.is_due = True
+        row = self.store.job(handle.id)
         with self._changed:
             due = self._due.get(handle.id)
-            if due is not None and due.handle is None:
+            if due is None and row is not None and row.state not in ENDED:
+                due = self._due[handle.id] = Due(row, handle.periodic, handle)
+            elif due is not None and due.handle is None:
                 due.handle = handle
-        if due is None and not handle.done:
-            row = self.store.job(handle.id)
-            if row is None or row.state in ENDED:
+        if due is None:
+            handle.resolve(answer_of_row(row))
+        elif due.handle is not handle and due.handle is not None:
+            due.handle.add_done_callback(handle.follow)
+        else:
+            self._look_again(handle)
+
+    def _look_again(self, handle: Handle[Any]) -> None:
+        """Give the answer of a job that ended when its handle was not noted yet, and of which nothing is told again."""
+        row = self.store.job(handle.id) if self.durable else None
+        if row is not None and row.state in ENDED:
+            with self._changed:
+                due = self._due.pop(handle.id, None)
+                self._changed.notify_all()
+            if due is not None:
                 handle.resolve(answer_of_row(row))
-            else:
-                with self._changed:
-                    self._due[handle.id] = Due(row, handle.periodic, handle)
 
     def row(self, job_id: UUID) -> JobRow | None:
         """Return the job as it is now; None when it is gone."""

@@ -80,13 +80,15 @@ class Answers(Protocol):
 class Handle(Generic[R]):
     """A job that was enqueued. Any thread, and any event loop, may ask it."""
 
-    __slots__ = ("__weakref__", "_answer", "_answers", "_callbacks", "id", "kind", "periodic")
+    __slots__ = ("__weakref__", "_answer", "_answers", "_callbacks", "id", "is_due", "kind", "periodic")
 
     def __init__(self, job_id: UUID, kind: str, answers: Answers, *, periodic: bool = False) -> None:
         self.id = job_id
         self.kind = kind
         self.periodic = periodic
         self._answers = answers
+        self.is_due = False
+        """Whether somebody has noted that it is to be told its answer, which may be under way to it now."""
         self._answer: Answer | None = None
         self._callbacks: list[Callable[[Handle[R]], None]] | None = None
 
@@ -216,6 +218,11 @@ class Handle(Generic[R]):
                 callback(self)
             except Exception:  # Others wait for their answers.
                 log.exception("a callback of %r failed", self)
+
+    def follow(self, other: "Handle[R]") -> None:
+        """Take the answer that another handle of the same job has."""
+        if other._answer is not None:
+            self.resolve(other._answer)
 
 
 _changing = threading.Lock()
