@@ -14,8 +14,6 @@ import pytest
 from tests.docs.quickstart import PAGE
 from tests.docs.test_blocks import run_page
 
-from penstock.cli import COMMANDS
-
 pytestmark = pytest.mark.process
 ENOUGH = 30.0
 
@@ -40,7 +38,6 @@ def test_from_an_empty_folder_to_a_file_with_the_result_of_every_order_in_order(
     assert [name for name in made if name not in told and not name.startswith("penstock.db")] == []
 
 
-@pytest.mark.skipif("web" not in COMMANDS, reason="there is no console yet")
 def test_the_console_then_shows_the_job(folder):
     """The seam for the console: `penstock web` says where it is, and its list of jobs has the one of the page."""
     command = [str(Path(sys.executable).with_name("penstock")), "web", "--app", "orders", "--port", "0"]

@@ -12,7 +12,7 @@ from penstock import clock
 from penstock.errors import PenstockError
 from penstock.functions.feedback import CallbackThread, Feedback, call_back
 from penstock.functions.handle import Answer, Handle
-from penstock.functions.stored import answer_of_row, is_periodic
+from penstock.functions.stored import answer_of_row, is_periodic, is_periodic_row
 from penstock.model import storing
 from penstock.model.attempt import run_hooks
 from penstock.model.failure import Failure, parse_failure
@@ -129,8 +129,8 @@ class Branch:
         """See to it that the handle gets its answer: it is told anyway, unless it had ended before it was asked for."""
         if handle.is_due:
             return  # That nobody is noted any more who waits for it means that the answer is on its way.
-        handle.is_due = True
         row = self.store.job(handle.id)
+        handle.is_due = True
         with self._changed:
             due = self._due.get(handle.id)
             if due is None and row is not None and row.state not in ENDED:
@@ -220,7 +220,7 @@ class Branch:
         if not self.durable:
             row.destroy_on_complete = True
         with self._changed:
-            self._due.setdefault(row.id, Due(row, '"period":null' not in row.fields))
+            self._due.setdefault(row.id, Due(row, is_periodic_row(row)))
         self.dispatcher.submit([row])
 
     def _note_progress(self, message: Progressed) -> None:

@@ -15,6 +15,7 @@ from penstock.errors import ConfigurationError, JobNotFound, PenstockError, Wait
 from penstock.functions.feedback import CallbackThread
 from penstock.functions.function import Call, JobFunction, P
 from penstock.functions.handle import Handle
+from penstock.functions.stored import is_periodic_row
 from penstock.model.job import Job
 from penstock.query import Query
 from penstock.states import State
@@ -202,7 +203,7 @@ class Distributor:
         for branch in self._branches:
             row = branch.row(job_id)
             if row is not None:
-                return Handle(job_id, row.kind, branch, periodic='"period":null' not in row.fields)
+                return Handle(job_id, row.kind, branch, periodic=is_periodic_row(row))
         raise JobNotFound(f"there is no job {job_id}")
 
     # To be looked at -----------------------------------------------------------------------------

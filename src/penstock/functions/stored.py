@@ -174,6 +174,11 @@ def is_periodic(job: Job) -> bool:
     return getattr(job, "period", None) is not None
 
 
+def is_periodic_row(row: JobRow) -> bool:
+    """Tell the same of a job as it is stored."""
+    return '"period":null' not in row.fields
+
+
 _open: dict[tuple[str, int], StoredAnswers] = {}
 _opening = threading.Lock()
 

@@ -14,6 +14,7 @@ from penstock.server.ledger import Ending, Ledger, Returned
 from penstock.server.messages import Decision, JobDone
 from penstock.server.settling import (
     MOST_CRASHES,
+    UNKNOWN_SECONDS,
     HeldDue,
     HeldHook,
     HeldJob,
@@ -30,8 +31,6 @@ from penstock.states import Move, State
 from penstock.store.rows import JobRow
 
 _SEALED = ('"encrypt":true', f'"{TAG}"')
-UNKNOWN_SECONDS = 2.0
-"""How long jobs of a kind rest that a worker turned out not to know."""
 
 
 class Losses:

@@ -25,11 +25,10 @@ from penstock.server.concluding import Concluding
 from penstock.server.deadlines import Deadlines
 from penstock.server.log_pieces import Piece, begin_piece
 from penstock.server.messages import Decision, JobDone, LearnJob, Reply, RunHook, RunJob, RunSlice, SliceDone, Task
+from penstock.server.settling import UNKNOWN_SECONDS
 from penstock.states import Move
 from penstock.store import current_store
 
-UNKNOWN_SECONDS = 2.0
-"""How long slices of a kind rest that a worker turned out not to know."""
 LATER_SECONDS = 2.0
 """How long work rests that the store had trouble with."""
 HELD_TOO_LONG = (

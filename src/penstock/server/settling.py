@@ -16,6 +16,8 @@ from penstock.store.rows import ClaimedSlice, JobRow, JobSettlement, SliceSettle
 
 MOST_CRASHES = 3
 """Worker processes that a piece of work may take with it before it is failed for good."""
+UNKNOWN_SECONDS = 2.0
+"""How long jobs, and slices, of a kind rest that a worker turned out not to know."""
 
 
 class HeldSlice(Struct, frozen=True, gc=False):
