@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test packages check docs bench faults machine clean
+.PHONY: help demo test postgres packages check docs bench faults machine clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -16,6 +16,9 @@ demo: $(VENV)/installed ## A million ledger lines through an example batch job; 
 
 test: $(VENV)/installed-dev ## All tests, on all cores; ARGS="-k overlap" passes options on to pytest
 	$(BIN)/python -m pytest -q -n auto $(ARGS)
+
+postgres: $(VENV)/installed-dev ## All tests that meet a store, on PostgreSQL; PROGRAMS=/usr/lib/postgresql/15/bin for another than the wheel's
+	PENSTOCK_TEST_STORE=postgres $(if $(PROGRAMS),PENSTOCK_TEST_POSTGRES_BIN=$(PROGRAMS)) $(BIN)/python -m pytest -q -n auto $(ARGS)
 
 packages: ## Install the programs that the tests compare with, where they are missing, on Debian and as root
 	@missing=""; for pair in sshd:openssh-server gpg:gnupg zstd:zstd xz:xz-utils bzip2:bzip2 lz4:lz4 unzip:unzip pgbouncer:pgbouncer chromium:chromium; do \

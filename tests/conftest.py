@@ -46,6 +46,23 @@ ENGINES = ("sqlite_file", "sqlite_memory", "postgres", "split")
 
 CONFIGURED = os.environ.get("PENSTOCK_TEST_STORE")
 """The engine of `configured_store` where it is not SQLite."""
+OF_POSTGRES = {"configured_store", "lab", "postgres", "postgres_url", "postgres_server"}
+"""The fixtures of tests that meet PostgreSQL; one that some files have of their own is named `postgres` too."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `PENSTOCK_TEST_STORE=postgres`, leave out the tests that meet no PostgreSQL: they say nothing of it."""
+    if CONFIGURED == "postgres":
+        config.hook.pytest_deselected(items=[item for item in items if not _meets_postgres(item)])
+        items[:] = [item for item in items if _meets_postgres(item)]
+
+
+def _meets_postgres(item: pytest.Item) -> bool:
+    spec = getattr(item, "callspec", None)
+    if spec is not None and spec.params.get("store") in ENGINES:
+        return bool(spec.params["store"] == "postgres")
+    named = item.path.stem.startswith(("test_postgres", "test_pgbouncer"))
+    return named or not OF_POSTGRES.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(autouse=True)

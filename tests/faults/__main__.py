@@ -7,11 +7,11 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.database import own_postgres
 from tests.faults.disturbances import CLIENT_POINTS, DISTURBANCES, POSTGRES, SERVER_POINTS, SQLITE
 from tests.faults.rounds import play, prepare
 from tests.faults.serving import serve
 from tests.faults.summary import Summary, write_docs
+from tests.postgres import own_postgres
 
 
 def main() -> int:

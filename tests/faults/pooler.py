@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.faults.database import NOBODY, OwnPostgres
+from tests.postgres import NOBODY, OwnPostgres
 
 INSTALL = "apt-get install pgbouncer, or make packages"
 

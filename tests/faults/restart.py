@@ -10,8 +10,8 @@ import sys
 import time
 from dataclasses import dataclass
 
-from tests.faults.database import own_postgres
 from tests.faults.load import load, median_rate, per_second
+from tests.postgres import own_postgres
 
 
 @dataclass

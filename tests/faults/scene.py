@@ -10,8 +10,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.database import OwnPostgres
 from tests.faults.proxy import StallingProxy
+from tests.postgres import OwnPostgres
 from tests.process.lab import Ended, Lab, Started
 
 SERVERS = 2

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.books import Books
-from tests.faults.database import OwnPostgres
 from tests.faults.disturbances import CLIENT_POINTS, DISTURBANCES, POSTGRES, SERVER_POINTS, SQLITE, Disturbance
 from tests.faults.proxy import StallingProxy
 from tests.faults.scene import Scene
+from tests.postgres import OwnPostgres
 from tests.process.lab import Lab
 
 from penstock.errors import StoreError

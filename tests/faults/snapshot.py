@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import psycopg
-from tests.faults.database import own_postgres
 from tests.faults.load import load, median_rate
+from tests.postgres import own_postgres
 
 SCHEMA = "held"
 SIZES = """

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.faults.database import programs
 from tests.faults.rounds import Told
 from tests.faults.serving import Served
+from tests.postgres import programs
 
 KEPT = Path(__file__).parents[2] / "docs" / "faults_summary.json"
 """What `python docs/generate.py` makes the summary in docs/faults.md of."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.faults.database import OwnPostgres, own_postgres
 from tests.faults.rounds import Ground, play, prepare
 from tests.faults.serving import serve
+from tests.postgres import OwnPostgres, own_postgres
 
 pytestmark = pytest.mark.process
 SEED = 26393

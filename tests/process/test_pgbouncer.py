@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.faults.database import OwnPostgres, own_postgres
 from tests.faults.pooler import pooler
+from tests.postgres import OwnPostgres, own_postgres
 from tests.process.lab import Lab, wait_for
 from tests.process.yard import Yard, open_yard
 

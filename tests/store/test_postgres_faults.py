@@ -6,8 +6,8 @@ from contextlib import ExitStack, suppress
 
 import psycopg
 import pytest
-from tests.faults.database import own_postgres
 from tests.faults.proxy import StallingProxy
+from tests.postgres import own_postgres
 
 from penstock.errors import StoreBusy, StoreFull, StoreUnavailable
 from penstock.store import close_stores, open_store
