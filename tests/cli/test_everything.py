@@ -128,7 +128,7 @@ def test_how_things_stand_is_told(call, url):
     assert "penstock_progress 0" in call("status", "--metrics")[1]
     assert len(call("status", "--minutes", "3")[1].splitlines()) == 4
     assert "max_upload" in call("settings")[1]
-    assert "Do it." in call("jobs", "describe", "EverythingJob")[1]
+    assert "Do it." in call("jobs", "fields", "EverythingJob")[1]
     assert "EverythingJob" in call("jobs", "kinds")[1]
     assert "nothing runs" in call("jobs", "working")[1]
 

@@ -12,11 +12,12 @@ from penstock.cli.options import (
     set_option,
     store_option,
 )
-from penstock.cli.output import emit, show_table
+from penstock.cli.output import cell_text, emit, show_table
 from penstock.cli.whoami import me
 from penstock.ids import parse_id
-from penstock.service.describing import View, describe_kind
 from penstock.service.editing import create_job, edit_job, find_target
+from penstock.service.forms import describe_kind
+from penstock.service.jobs import View
 from penstock.store import current_store
 
 
@@ -44,7 +45,7 @@ def create_command(
 
 @click.command("fields")
 @click.argument("target", metavar="KIND_OR_MODULE:CLASS", shell_complete=completion.kinds)
-@click.option("--standard", is_flag=True, help="Those too that all jobs have.")
+@click.option("--standard", is_flag=True, help="Those too that all jobs have with this default.")
 @app_option
 @json_option
 def fields_command(target: str, standard: bool, app: tuple[str, ...], as_json: bool) -> None:
@@ -53,17 +54,22 @@ def fields_command(target: str, standard: bool, app: tuple[str, ...], as_json: b
     Example: penstock jobs fields Conversion --app penstock.jobs
     """
     import_app_in_force(app)
-    emit(describe_kind(find_target(target), standard=standard), _show_kind, as_json=as_json)
+    view = describe_kind(find_target(target).kind)
+    if not standard:
+        view["fields"] = [it for it in view["fields"] if it["overridden"] or not it["standard"]]
+    emit(view, _show_kind, as_json=as_json)
 
 
 def _show_kind(view: View) -> None:
     click.echo(f"{view['kind']}{', a batch job' if view['batch'] else ''}")
-    if view["meaning"]:
-        click.echo(f"\n{view['meaning']}\n")
-    rows = [
-        [field["name"], field["type"], field["default"] or "required", field["meaning"]] for field in view["fields"]
-    ]
+    if view["text"]:
+        click.echo(f"\n{view['text']}\n")
+    rows = [[it["name"], it["type"], _default(it), it["description"] or ""] for it in view["fields"]]
     show_table(("field", "type", "default", "meaning"), rows, none="no fields of its own; --standard shows the others")
+
+
+def _default(field: View) -> str:
+    return "required" if field["required"] else cell_text("", field["default"])
 
 
 @click.command("edit")

@@ -1,7 +1,6 @@
 """`penstock jobs browse`, `slices`, `slice`, `retry-failed`, `log`, `preview`, …: what the console's pages show."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,7 +17,7 @@ from penstock.cli.output import cell_text, emit, printable, show_table, show_vie
 from penstock.cli.whoami import me
 from penstock.errors import InputError
 from penstock.ids import parse_id
-from penstock.service.forms import describe_kind, list_kinds
+from penstock.service.forms import list_kinds
 from penstock.service.job_view import failures_of_job, log_of_job, strip_of_slices, view_job
 from penstock.service.jobs import View
 from penstock.service.listing import PAGE, ListAsked, page_of_jobs
@@ -250,30 +249,7 @@ def _show_kinds(found: list[View]) -> None:
     show_table(("kind", "servers", "what"), lines, none="no kinds")
 
 
-@click.command("describe")
-@click.argument("kind")
-@app_option
-@json_option
-def describe_command(kind: str, app: tuple[str, ...], as_json: bool) -> None:
-    """Show what a new job of a kind takes: fields, types, defaults.
-
-    Example: penstock jobs describe ReportJob --app my_jobs
-    """
-    import_app_in_force(app)
-    emit(describe_kind(kind), _show_form, as_json=as_json)
-
-
-def _show_form(form: View) -> None:
-    click.echo(printable(form["text"].partition("\n")[0]))
-    lines = [[it["name"], it["type"], _default(it), str(it["description"] or "")] for it in form["fields"]]
-    show_table(("field", "type", "default", "what"), lines, none="no fields")
-
-
-def _default(field: View) -> Any:
-    return "required" if field["required"] else cell_text("", field["default"])
-
-
 LOOKING = [
     browse_command, view_command, working_command, slices_command, slice_command, retry_failed_command, log_command,
-    preview_command, preview_input_command, kinds_command, describe_command,
+    preview_command, preview_input_command, kinds_command,
 ]  # fmt: skip

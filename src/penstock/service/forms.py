@@ -16,7 +16,7 @@ from penstock.model.kinds import known_kinds
 from penstock.service.jobs import View
 from penstock.store.protocol import Store
 
-_INNER = frozenset({"failed_at_list", "errors", "failures_seen", "output_categories"})
+INNER = frozenset({"failed_at_list", "errors", "failures_seen", "output_categories"})
 """Fields that jobs keep for themselves."""
 
 
@@ -49,7 +49,7 @@ def describe_kind(kind: str) -> View:
     if cls is None or cls.abstract:
         known = ", ".join(sorted(name for name, it in known_kinds().items() if not it.abstract)) or "none"
         raise UnknownKind(f"no class for kind {kind!r} was imported; known: {known}")
-    fields = [describe_field(name, info) for name, info in cls.model_fields.items() if name not in _INNER]
+    fields = [describe_field(name, info) for name, info in cls.model_fields.items() if name not in INNER]
     takes_input = issubclass(cls, BatchJob)
     return {
         "kind": kind,
@@ -62,9 +62,13 @@ def describe_kind(kind: str) -> View:
 
 
 def describe_field(name: str, info: FieldInfo) -> View:
-    """Return what a field takes: `schema` is JSON Schema, `choices` what it must be one of, where there is that."""
+    """Return what a field takes: `schema` is JSON Schema, `choices` what it must be one of, where there is that.
+
+    `standard` tells that all jobs have it, `overridden` that they have it with another default.
+    """
     schema = _schema(info)
     default = _default(info)
+    common = BatchJob.model_fields.get(name)
     return {
         "name": name,
         "type": _type_of(schema),
@@ -76,7 +80,8 @@ def describe_field(name: str, info: FieldInfo) -> View:
         "user_editable": has_fact(info, "user_editable"),
         "indexed": has_fact(info, "indexed"),
         "sealed": has_fact(info, "encrypted"),
-        "standard": name in Job.model_fields or name in BatchJob.model_fields,
+        "standard": common is not None,
+        "overridden": common is not None and default != _default(common),
     }
 
 
