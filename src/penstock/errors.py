@@ -312,6 +312,10 @@ class StoreUnavailable(StoreError):
     """The store cannot be opened, reached or written."""
 
 
+class StoreClosed(StoreUnavailable):
+    """This process has closed the store, and what was opened with it."""
+
+
 class StoreBusy(StoreError):
     """Another process has kept the store locked for too long."""
 

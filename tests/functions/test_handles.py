@@ -7,8 +7,9 @@ import pytest
 from tests.functions.test_job_functions import stored
 
 from penstock import JobAborted, JobFailed, as_completed, gather, job
-from penstock.errors import InvalidMove, JobNotFound, WaitTimeout
+from penstock.errors import InvalidMove, JobNotFound, StoreClosed, WaitTimeout
 from penstock.states import State
+from penstock.store import close_stores, open_store
 
 FOREVER = 30
 
@@ -38,6 +39,24 @@ def test_waiting_may_time_out_and_the_job_goes_on(server):
     assert (handle.done, handle.state) == (False, State.QUEUED)
     server.run()
     assert handle.result(FOREVER) == 8
+
+
+def test_who_waits_is_told_when_the_store_is_closed_here_and_nobody_looks_any_more(server, configured_store):
+    told = []
+
+    @job
+    def double(number: int):
+        return 2 * number
+
+    handle = double.options(on_error=told.append).enqueue(4)
+    waiting = double.enqueue(5)
+    waiting.add_done_callback(told.append)
+    close_stores()
+    for each in (handle, waiting):
+        with pytest.raises(StoreClosed, match=r"double .* goes on, but nobody here will hear of it: .*closed"):
+            each.result(FOREVER)
+    assert told == [waiting]
+    assert open_store(configured_store.url).job(handle.id).state is State.QUEUED
 
 
 def test_a_handle_can_be_awaited_many_at_a_time(server):

@@ -261,7 +261,7 @@ def test_a_scheduled_job_starts_when_it_is_due(jobs: Lab) -> None:
 
 
 def test_a_paused_batch_job_stops_after_what_runs_and_goes_on_when_it_is_resumed(jobs: Lab) -> None:
-    batch = upload(jobs, seconds=0.01)
+    batch = upload(jobs, seconds=0.1)
     server = serve(jobs)
     await_logged(jobs, 30)
     act(jobs, batch, "pause()")
@@ -274,6 +274,7 @@ def test_a_paused_batch_job_stops_after_what_runs_and_goes_on_when_it_is_resumed
     wait_for(lambda: state_of(jobs, other) == "completed", "another job")
     assert len(logged(jobs)) == count + 1
     assert jobs.check(batch)["processed"] == count
+    act(jobs, batch, "update(seconds=0.0)")
     act(jobs, batch, "resume()")
     wait_for(lambda: state_of(jobs, batch) == "completed", "the job")
     check_stops(server)
@@ -283,7 +284,7 @@ def test_a_paused_batch_job_stops_after_what_runs_and_goes_on_when_it_is_resumed
 
 
 def test_an_aborted_batch_job_leaves_no_slices_and_the_server_goes_on(jobs: Lab) -> None:
-    batch = upload(jobs, seconds=0.01)
+    batch = upload(jobs, seconds=0.1)
     server = serve(jobs)
     await_logged(jobs, 30)
     act(jobs, batch, "abort()")
@@ -298,7 +299,7 @@ def test_an_aborted_batch_job_leaves_no_slices_and_the_server_goes_on(jobs: Lab)
 
 
 def test_a_destroyed_batch_job_is_gone_and_the_server_goes_on(jobs: Lab) -> None:
-    batch = upload(jobs, seconds=0.01)
+    batch = upload(jobs, seconds=0.1)
     server = serve(jobs)
     await_logged(jobs, 30)
     act(jobs, batch, "destroy()")
@@ -309,7 +310,7 @@ def test_a_destroyed_batch_job_is_gone_and_the_server_goes_on(jobs: Lab) -> None
 
 
 def test_a_field_edited_while_slices_run_holds_for_the_slices_after_it_and_stays(jobs: Lab) -> None:
-    batch = upload(jobs, seconds=0.01)
+    batch = upload(jobs, seconds=0.1)
     server = serve(jobs)
     await_logged(jobs, 30)
     act(jobs, batch, "update(mark='edited ', description='by hand', priority=7, seconds=0.0)")

@@ -7,7 +7,13 @@ from tests.process.lab import Lab
 from tests.process.machine.ground import Ground
 from tests.process.machine.play import Machine
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.sqlite(
+        "its history is the order in which one writer at a time committed, noted by triggers; "
+        "PostgreSQL has the rounds in tests/faults"
+    ),
+]
 
 # A failure is told whole, with the story of its job: it depends on the moment and cannot be made smaller by trying.
 SETTINGS = settings(

@@ -210,11 +210,6 @@ class TestUrls:
         close_stores()
         assert open_store(store.url).count_jobs(Query()) == 1
 
-    def test_a_closed_store_says_so(self, store):
-        close_stores()
-        with pytest.raises(StoreUnavailable, match="closed"):
-            store.count_jobs(Query())
-
     def test_a_database_that_is_not_there_is_named_with_what_to_do(self, postgres_server):
         with pytest.raises(StoreUnavailable, match="createdb"):
             open_store(postgres_server.replace("/postgres?", "/nothing?"))

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar, cast
 from uuid import UUID
 
-from penstock.errors import JobAborted, JobFailed, JobNotFound, PenstockError, WaitTimeout
+from penstock.errors import JobAborted, JobFailed, JobNotFound, PenstockError, StoreClosed, WaitTimeout
 from penstock.model.failure import Failure
 from penstock.records import decode_value
 from penstock.states import State
@@ -32,6 +32,7 @@ class Answer:
         progress: Any = None,
         aborted_from_outside: bool = False,
         is_gone: bool = False,
+        cut_off: StoreClosed | None = None,
     ) -> None:
         self.state = state
         self.failure = failure
@@ -41,6 +42,7 @@ class Answer:
         self._added = added
         self._aborted = aborted_from_outside
         self._is_gone = is_gone
+        self._cut_off = cut_off
 
     @cached_property
     def value(self) -> Any:
@@ -54,6 +56,8 @@ class Answer:
 
     def error(self, job_id: UUID, kind: str) -> PenstockError | None:
         """Return the exception that stands for the answer; None where the job succeeded."""
+        if self._cut_off is not None:
+            return StoreClosed(f"{kind} {job_id} goes on, but nobody here will hear of it: {self._cut_off}")
         if self._is_gone:
             return JobNotFound(f"{kind} {job_id} is gone, and what it returned with it: it was destroyed")
         if self.failure is not None:
@@ -107,6 +111,7 @@ class Handle(Generic[R]):
             JobAborted: somebody aborted it. One that aborted itself gives its result.
             WaitTimeout: there is no answer in time.
             JobNotFound: somebody destroyed it.
+            StoreClosed: this process closed the store before there was an answer.
         """
         self.wait(timeout)
         error = self.error()

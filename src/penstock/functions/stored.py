@@ -7,7 +7,7 @@ import threading
 from typing import Any
 from uuid import UUID
 
-from penstock.errors import JobNotFound, StoreError
+from penstock.errors import JobNotFound, StoreClosed, StoreError
 from penstock.functions.feedback import CallbackThread, Feedback, call_back
 from penstock.functions.handle import Answer, Handle
 from penstock.model import storing
@@ -85,7 +85,11 @@ class StoredAnswers:
         load_job(row).abort()
 
     def _run(self) -> None:
-        listening = self.store.listen(Topic.ENDED, self._wake)
+        try:
+            listening = self.store.listen(Topic.ENDED, self._wake)
+        except StoreClosed as error:
+            self._cut_off(error)
+            return
         try:
             while self._look():
                 with self._changed:
@@ -110,9 +114,22 @@ class StoredAnswers:
         try:
             for start in range(0, len(asked), MOST_AT_ONCE):
                 self._look_at(asked[start : start + MOST_AT_ONCE])
+        except StoreClosed as error:
+            return self._cut_off(error)
         except StoreError as error:
             log.warning("answers: %s; looking again", error)
         return True
+
+    def _cut_off(self, error: StoreClosed) -> bool:
+        """Wake all who wait. Feedback is for answers, and these jobs have none yet."""
+        with self._changed:
+            waiting = [handle for handles in self._watched.values() for handle in handles]
+            self._watched.clear()
+            self._feedback.clear()
+            self._thread = None
+        for handle in waiting:
+            handle.resolve(Answer(State.QUEUED, cut_off=error))
+        return False
 
     def _look_at(self, job_ids: list[UUID]) -> None:
         standings = self.store.job_standings(job_ids)

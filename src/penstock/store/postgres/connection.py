@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 
-from penstock.errors import StoreError, StoreUnavailable, WrongConnection
+from penstock.errors import StoreClosed, StoreError, StoreUnavailable, WrongConnection
 from penstock.store.given import Given
 from penstock.store.postgres.borrowed import BorrowedSession, Gate
 from penstock.store.postgres.convert import adapters
@@ -274,7 +274,7 @@ class Connections:
     def _take(self) -> Session:
         with self._guard:
             if self._closed:
-                raise StoreUnavailable(f"{self.place.shown}: the store is closed")
+                raise StoreClosed(f"{self.place.shown}: the store is closed")
             while self._idle:
                 session = self._idle.pop()
                 if session.is_usable():

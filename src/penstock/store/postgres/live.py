@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from penstock.errors import StoreError, StoreUnavailable
+from penstock.errors import StoreClosed, StoreError, StoreUnavailable
 from penstock.store.postgres.connection import connect
 from penstock.store.postgres.errors import named
 from penstock.store.postgres.machine import this_machine
@@ -70,6 +70,9 @@ class LiveLine:
             self._listeners[serial] = (topic, callback)
         try:
             self._ask(self._tell_topics)
+        except StoreClosed:
+            self._listeners.pop(serial, None)
+            raise
         except StoreError as error:
             log.warning("wake-ups come late for now: %s", error)
         return Listener(self, serial)
@@ -130,7 +133,7 @@ class LiveLine:
     def _post(self, task: "_Task") -> None:
         with self._guard:
             if self._closing:
-                raise StoreUnavailable(f"{self._place.shown}: the store is closed")
+                raise StoreClosed(f"{self._place.shown}: the store is closed")
             self._wanted.append(task)
             if self._thread is None:
                 self._wake, self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

@@ -12,6 +12,7 @@ from penstock.errors import (
     DuplicateJob,
     PenstockError,
     StoreBusy,
+    StoreClosed,
     StoreError,
     StoreFull,
     StoreUnavailable,
@@ -97,10 +98,16 @@ class Connections:
         self._local = threading.local()
         self._all: list[Session] = []
         self._guard = threading.RLock()
+        self._closed = False
         self._memory = None if path else self._open()
 
     def session(self) -> Session:
-        """Return the calling thread's session."""
+        """Return the calling thread's session.
+
+        Raises:
+            StoreClosed: all were closed.
+        """
+        self.refuse_closed()
         joined: Session | None = getattr(self._local, "joined", None)
         if joined is not None:
             return joined
@@ -110,6 +117,15 @@ class Connections:
         if holder is None:
             holder = self._local.holder = _Holder(self._open(), self._drop)
         return holder.session
+
+    def refuse_closed(self) -> None:
+        """Do nothing, unless this was closed. To open it again would bring back a file that is gone since.
+
+        Raises:
+            StoreClosed: it was.
+        """
+        if self._closed:
+            raise StoreClosed(f"{self._path or 'memory store'}: the store is closed")
 
     @contextmanager
     def transaction(self, *topics: Topic) -> Iterator[sqlite3.Connection]:
@@ -242,8 +258,9 @@ class Connections:
             session.connection.executescript(script)
 
     def close(self) -> None:
-        """Close the sessions of all threads."""
+        """Close the sessions of all threads; there are no others from then on."""
         with self._guard:
+            self._closed = True
             sessions, self._all = self._all, []
         for session in sessions:
             session.close()

@@ -108,6 +108,7 @@ class SqliteServers:
 
     def listen(self, topic: Topic, callback: Callable[[], None]) -> Any:
         """Call `callback` whenever a transaction touched `topic`."""
+        self.connections.refuse_closed()
         return self.wakeups.listen(topic, callback)
 
     def give_space_back(self) -> None:
