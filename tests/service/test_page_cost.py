@@ -14,7 +14,7 @@ if ROOT not in sys.path:
 
 from benchmarks import console, console_stores  # noqa: E402
 from penstock.service import job_view, listing  # noqa: E402
-from penstock.store import browsing  # noqa: E402
+from penstock.store import walks  # noqa: E402
 
 FEW, MANY = 8_000, 24_000
 
@@ -26,7 +26,7 @@ def _low_bounds(monkeypatch):
     monkeypatch.setattr(job_view, "COUNTED", 100)
     monkeypatch.setattr(listing, "SCANNED", 200)
     monkeypatch.setattr(listing, "SORTED", 200)
-    monkeypatch.setattr(browsing, "LONG_SECONDS", 0.0)
+    monkeypatch.setattr(walks, "LONG_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("engine", ["sqlite_file", "postgres"])
