@@ -51,7 +51,7 @@ def whole_pages(stores: list[Store], jobs: list[tuple[UUID, UUID]], rounds: int)
     paths = [paths_of(*each) for each in jobs]
     rows = [rows_of_pages(store, each) for store, each in zip(stores, paths, strict=True)]
     with ExitStack() as opened:
-        times = _timed([opened.enter_context(served(store.url)) for store in stores], paths, rounds)
+        times = _timed([opened.enter_context(served(store.url))[0] for store in stores], paths, rounds)
     return [line_of(name, [each[name] for each in rows], times[name]) for name in paths[0]]
 
 
@@ -99,14 +99,14 @@ class Browser:
 
 
 @contextmanager
-def served(url: str) -> Iterator[str]:
-    """Run `penstock web` over a store, and give its address."""
+def served(url: str) -> Iterator[tuple[str, int]]:
+    """Run `penstock web` over a store, and give its address and its process id."""
     command = [sys.executable, "-m", "penstock", "web", "--port", "0", "--store", url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         told = process.stdout.readline()
         try:
-            yield told[told.rindex("http://") :].strip()
+            yield told[told.rindex("http://") :].strip(), process.pid
         finally:
             process.terminate()
 

@@ -274,12 +274,17 @@ class Walks:
 
     def _merged(self, part: "_Part", limit: int, scan: int) -> tuple[list[JobRow], list[Any] | None, bool]:
         """Return jobs of all kinds that may start, by priority and id: a walk for each kind, merged."""
-        each = limit + 1 if part.bare else max(limit + 1, scan // max(1, len(part.kinds)))
-        found = self.of_each_kind(part.kinds, f"{part.judged()} LIMIT {each}", part.values, part.tail_values)
-        # No kind was looked at beyond this: what others have behind it comes on the next page.
-        frontier = min((max(rows)[:2] for rows in found if len(rows) >= each), default=None)
-        merged = sorted(row for rows in found for row in rows if frontier is None or row[:2] <= frontier)
-        matching = [row for row in merged if row[2]]
+        enough = limit + 1 if part.bare else max(limit + 1, scan // max(1, len(part.kinds)))
+        # Few of each kind are mostly enough, where all are wanted; of one kind alone it may be all of them.
+        few = 2 * limit // max(1, len(part.kinds)) + 1
+        for each in (few, enough) if part.bare and few < enough else (enough,):
+            found = self.of_each_kind(part.kinds, f"{part.judged()} LIMIT {each}", part.values, part.tail_values)
+            # No kind was looked at beyond this: what others have behind it comes on the next page.
+            frontier = min((max(rows)[:2] for rows in found if len(rows) >= each), default=None)
+            merged = sorted(row for rows in found for row in rows if frontier is None or row[:2] <= frontier)
+            matching = [row for row in merged if row[2]]
+            if len(matching) > limit:
+                break
         jobs = self._jobs([row[1] for row in matching[:limit]])
         if len(matching) > limit:
             return jobs, [self.told(value) for value in matching[limit - 1][:2]] if limit else None, False

@@ -46,3 +46,12 @@ def priority_input(job: Mapping[str, Any], about: str, *, slider: bool = False) 
         f' data-priority="{number}"><input type="hidden" form="priorities" name="was.{number}" value="{value}">'
         '<noscript><button class="small" form="priorities">Set</button></noscript></span>'
     )
+
+
+def action_button(path: str, name: str, verb: str, about: str) -> Markup:
+    """Return the button of an action in the row of a job, whose page is at a path; `about` is read out."""
+    told = escape(verb)
+    return Markup(  # noqa: S704 - it is escaped.
+        f'<button class="quiet small" formaction="{escape(path)}/{escape(name)}" title="{told}">{icon(name)}'
+        f'<span class="visually-hidden">{told} {escape(about)}</span></button>'
+    )

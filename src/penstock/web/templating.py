@@ -16,7 +16,7 @@ from penstock.service.listing import count_text
 from penstock.service.times import span_text
 from penstock.store import without_password
 from penstock.web import charts
-from penstock.web.marks import NOTHING, icon, priority_input, state_badge
+from penstock.web.marks import NOTHING, action_button, icon, priority_input, state_badge
 from penstock.web.navigation import SECTIONS, STATE_LIST, TONES
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Templates:
             "TONES": TONES,
             "charts": charts,
             "icon": icon,
+            "action_button": action_button,
             "state_badge": state_badge,
             "priority_input": priority_input,
         }
