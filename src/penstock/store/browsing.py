@@ -91,7 +91,7 @@ class BrowseStore(Protocol):
     def counts_up_to(self, most: int) -> dict[str, int]:
         """Return how many jobs there are in each `Listing` but `all`; counting stops at `most` for each part of one.
 
-        A part that had so many may be told as such for a few seconds more.
+        A part that had so many, or a thousand, may be told as it was for a few seconds more.
         """
 
     def is_indexed(self, name: str) -> bool:

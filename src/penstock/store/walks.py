@@ -24,8 +24,10 @@ MOST_RUNNING = 2_000
 """Running jobs that are looked at: more do not run, unless as many batch jobs are under way."""
 MOST_KINDS = 500
 """Kinds with jobs that may start whose walks are merged."""
+LONG = 1_000
+"""Jobs of a walk whose count is kept for a while."""
 LONG_SECONDS = 5.0
-"""How long a list that was too long to be counted is not counted again."""
+"""How long the count of a list that was too long to be counted is kept; that of a shorter one accordingly less."""
 SLACK = 20
 """Rows that a walk may meet which are not to be shown, as drafts, without going on to the next page for them."""
 
@@ -339,16 +341,16 @@ class Walks:
         return {name: min(count, most) for name, count in told.items()}
 
     def _counted(self, walk: Walk, most: int) -> int:
-        """Count; what is so long that counting stopped is not counted again for a while: it will still be."""
-        long: dict[tuple[str, int], float] = self.__dict__.setdefault("_long_walks", {})
+        """Count; what is long is not counted again for a while, the longer it is: it will still be about so many."""
+        kept: dict[tuple[str, int], tuple[float, int]] = self.__dict__.setdefault("_kept_counts", {})
         now = clock.monotonic()
-        if now - long.get((walk.name, most), float("-inf")) < LONG_SECONDS:
-            return most
+        until, count = kept.get((walk.name, most), (now, 0))
+        if now < until:
+            return count
         count = self._count(walk, most)
-        if count >= most:
-            long[walk.name, most] = now
-        else:
-            long.pop((walk.name, most), None)
+        kept.pop((walk.name, most), None)
+        if count >= min(most, LONG):
+            kept[walk.name, most] = now + LONG_SECONDS * count / most, count
         return count
 
     def _count(self, walk: Walk, most: int) -> int:
