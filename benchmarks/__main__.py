@@ -11,7 +11,7 @@ from penstock.bench.subjects import settings_of, subject_module
 
 OURS = ("jobs", "enqueue", "latency", "idle", "memory", "claims", "scale")
 """Measurements without rivals, as `penstock bench` makes them."""
-WITH_RIVALS = ("batch", "work", "records", "rows", "queues", "stores", "oltp", "housekeeping", "console")
+WITH_RIVALS = ("batch", "work", "records", "rows", "queues", "stores", "oltp", "housekeeping", "console", "browsers")
 SUBJECTS = (*WITH_RIVALS, *OURS)
 HERE = Path(__file__).parent
 

@@ -85,7 +85,9 @@ def test_a_list_is_sorted_by_any_field_where_it_is_short(configured_store):
     by = {order: ids(page_of_jobs(configured_store, ListAsked("queued", order=order))) for order in ("size", "-color")}
     assert by["size"] == [str(made[n].id) for n in (2, 0, 1)]
     assert by["-color"] == [str(made[n].id) for n in (2, 0, 1)]
-    assert page_of_jobs(configured_store, ListAsked("queued", order="size", limit=1))["notes"] == ["the first 1 of 3"]
+    assert page_of_jobs(configured_store, ListAsked("queued", order="size", limit=1))["notes"] == [
+        "the first 1: narrow it by conditions for the others"
+    ]
 
 
 def test_a_job_is_found_by_its_id_wherever_it_is(configured_store):

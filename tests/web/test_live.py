@@ -81,6 +81,30 @@ def test_fifty_browsers_are_told_the_same_by_looks_that_do_not_grow_in_number(to
     assert count < 25
 
 
+@pytest.mark.sqlite("counts the statements of its connections")
+def test_a_look_reads_as_much_of_the_store_for_fifty_pages_as_for_one(told, looks, configured_store):
+    def reads_of_a_look(pages):
+        read = []
+
+        async def act(found, follow):
+            queues = [follow() for _ in range(pages)]
+            for queue in queues:
+                await news(queue)
+            before = len(looks)
+            for session in configured_store.connections._all:
+                session.raw.set_trace_callback(read.append)
+            found.nudge()
+            for queue in queues:
+                await news(queue)
+            for session in configured_store.connections._all:
+                session.raw.set_trace_callback(None)
+            return len(read) / (len(looks) - before)
+
+        return told(act)
+
+    assert 0 < reads_of_a_look(50) <= 2 * reads_of_a_look(1)
+
+
 def test_one_that_comes_later_is_told_at_once_how_things_are(told, shop, looks):
     async def act(found, follow):
         first = await news_with(follow(), "0")

@@ -1,5 +1,6 @@
 """Pages show what is there, and their forms do what they say, without any script."""
 
+import html
 import re
 from urllib.parse import quote
 
@@ -26,6 +27,16 @@ class TestLists:
         assert page.count("data-open") == 1
         assert "priority__lt=50" in page
         assert visit.get("/jobs?kind=Mail&where=to=grace").text.count("data-open") == 1
+
+    def test_a_condition_on_a_field_that_is_not_indexed_says_how_far_it_was_looked_for(self, visit, shop, monkeypatch):
+        monkeypatch.setattr("penstock.service.listing.SCANNED", 3)
+        for number in range(5):
+            shop.Mail.create(to=f"{number}@example.com")
+        page = visit.get("/jobs?kind=Mail&where=to=0@example.com")
+        assert page.text.count("data-open") == 0
+        assert "3 jobs were looked through; go on for more. A class that declares to indexed=True" in text_of(page)
+        behind = html.unescape(re.search(r'href="([^"]+)">Look further', page.text)[1])
+        assert visit.get(behind).text.count("data-open") == 1
 
     @pytest.mark.parametrize(
         "query", ["where=nothing", "where=priority__lt=x", "state=gone", "after=nowhere", "where=priority__no=1"]

@@ -1,6 +1,7 @@
 """Where a measurement happens: a folder for its files, and stores of its own that nobody else sees."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def remove_store(url: str) -> None:
     path = Path(url.removeprefix("sqlite:///"))
     for found in path.parent.glob(f"{path.name}*"):
         with suppress(FileNotFoundError):
-            found.unlink()
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
 
 
 def _drop_schema(url: str) -> None:

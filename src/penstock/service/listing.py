@@ -1,14 +1,11 @@
 """Lists of jobs in pages, which cost the same however many jobs there are."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from penstock.errors import InvalidQuery
 from penstock.ids import parse_id
 from penstock.model.kinds import known_kinds
-from penstock.model.sealing import is_sealed
 from penstock.query import COLUMNS, Filter
 from penstock.service.conditions import parse_conditions
 from penstock.service.holding import why_waiting
@@ -20,7 +17,7 @@ from penstock.store.rows import JobRow
 PAGE = 50
 """Jobs of a page where nobody asks for another number."""
 MOST_PAGE = 500
-SCANNED = 2_000
+SCANNED = 1_000
 """Jobs that are looked through for what no index leads to, before a page says how far it got."""
 SORTED = 2_000
 """Jobs of a list that are sorted by a field; of a longer one the first."""
@@ -139,22 +136,10 @@ def _sorted(store: Store, listing: Listing, wanted: Wanted, asked: ListAsked) ->
         raise InvalidQuery(f"order={asked.order!r}: no name of a field")
     if asked.after is not None:
         raise InvalidQuery("a sorted list has one page: narrow it by conditions, or leave its own order")
-    page = store.browse(listing, wanted, limit=SORTED, scan=SORTED)
-    rows = sorted(page.rows, key=lambda row: _rank(row, name), reverse=str(asked.order).startswith("-"))
+    page = store.browse(listing, wanted, limit=asked.limit + 1, scan=SORTED, order=asked.order)
     notes = []
     if page.next is not None:
         notes.append(f"sorted among the first {SORTED:,} jobs of this list: narrow it by conditions for the others")
-    if len(rows) > asked.limit:
-        notes.append(f"the first {asked.limit:,} of {len(rows):,}")
-    return Page(rows[: asked.limit], None), notes
-
-
-def _rank(row: JobRow, name: str) -> tuple[int, Any]:
-    """Return a value to sort by: what is not set first, then numbers, then text."""
-    value = getattr(row, name) if name in COLUMNS else json.loads(row.fields).get(name)
-    if value is None or is_sealed(value):
-        return 0, 0
-    if isinstance(value, int | float):
-        return 1, value
-    moment = getattr(value, "timestamp", None)
-    return (1, moment()) if moment else (2, str(value))
+    elif len(page.rows) > asked.limit:
+        notes.append(f"the first {asked.limit:,}: narrow it by conditions for the others")
+    return Page(page.rows[: asked.limit], None), notes

@@ -16,6 +16,7 @@ from penstock.service.listing import count_text
 from penstock.service.times import span_text
 from penstock.store import without_password
 from penstock.web import charts
+from penstock.web.marks import NOTHING, action_button, icon, priority_input, state_badge
 from penstock.web.navigation import SECTIONS, STATE_LIST, TONES
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Templates:
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
+            auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -42,7 +44,14 @@ class Templates:
             "count": count_text,
             "short_id": lambda text: str(text)[-12:],
         }
-        self._environment.globals |= {"TONES": TONES, "charts": charts}
+        self._environment.globals |= {
+            "TONES": TONES,
+            "charts": charts,
+            "icon": icon,
+            "action_button": action_button,
+            "state_badge": state_badge,
+            "priority_input": priority_input,
+        }
 
     def page(self, visit: "Visit", name: str, context: dict[str, Any]) -> str:
         """Return a page."""
@@ -94,20 +103,22 @@ def moment_text(visit: "Visit", value: str | datetime | None) -> Markup:
     """Return a moment in the zone of the viewer; a dash for None."""
     moment = _moment(value)
     if moment is None:
-        return Markup('<span class="muted">–</span>')
+        return NOTHING
     text = moment.astimezone(visit.zone).strftime("%Y-%m-%d %H:%M:%S")
-    return Markup('<time datetime="{}" data-form="full">{}</time>').format(moment.isoformat(), text)
+    return Markup(f'<time datetime="{moment.isoformat()}" data-form="full">{text}</time>')  # noqa: S704 - of ours.
 
 
 def ago_text(visit: "Visit", value: str | datetime | None) -> Markup:
     """Return how long a moment is ago, or until it; the moment itself on hovering."""
     moment = _moment(value)
     if moment is None:
-        return Markup('<span class="muted">–</span>')
+        return NOTHING
     seconds = (clock.now() - moment).total_seconds()
     text = f"{span_text(seconds)} ago" if seconds >= 0 else f"in {span_text(-seconds)}"
     told = moment.astimezone(visit.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-    return Markup('<time datetime="{}" data-form="ago" title="{}">{}</time>').format(moment.isoformat(), told, text)
+    return Markup(  # noqa: S704 - numbers, words of ours, and the name of a zone that there is.
+        f'<time datetime="{moment.isoformat()}" data-form="ago" title="{told}">{text}</time>'
+    )
 
 
 _CODE = re.compile(r"\\\\|\\x([0-9a-fA-F]{2})")

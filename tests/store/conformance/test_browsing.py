@@ -133,6 +133,32 @@ def test_a_page_says_where_the_next_one_begins_though_it_found_nothing(store, ad
     assert [row.id for row in pages(store, Listing.ALL, Wanted(kinds=["Wanted"]), scan=10)] == [wanted.id]
 
 
+@pytest.mark.parametrize(
+    "order", ["priority", "-priority", "number", "-number", "description", "-kind", "-run_at", "id"]
+)
+def test_a_list_is_sorted_by_any_field_what_is_not_set_first(store, jobs, order):
+    name = order.removeprefix("-")
+
+    def rank(row):
+        value = getattr(row, name) if hasattr(row, name) else json.loads(row.fields).get(name)
+        return (value is not None, value)
+
+    for listing in (*EXPECTED, Listing.ALL):
+        every = [rank(row) for row in pages(store, listing, limit=100)]
+        page = store.browse(listing, ANY, limit=5, scan=50, order=order)
+        assert [rank(row) for row in page.rows] == sorted(every, reverse=order != name)[:5], listing
+        assert page.next is None
+
+
+def test_a_sorted_list_says_that_there_was_more_to_look_through(store, add_job):
+    made = [add_job(priority=priority) for priority in (5, 9, 7, 1)]
+    wanted = Wanted([Filter("priority", "gt", 5)])
+    page = store.browse(Listing.ALL, wanted, limit=5, scan=3, order="priority")
+    assert [row.id for row in page.rows] == [made[2].id, made[1].id]
+    assert page.next is not None
+    assert store.browse(Listing.ALL, wanted, limit=5, scan=4, order="priority").next is None
+
+
 @pytest.mark.parametrize("after", ["", "x", "bm8=", "WyJhbGwiLCBbMSwgMiwgM11d", "ä"])
 def test_a_place_that_is_none_is_refused(store, after):
     with pytest.raises(InvalidQuery, match="no place in a list"):

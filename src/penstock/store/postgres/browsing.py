@@ -1,19 +1,19 @@
-"""Lists of jobs in PostgreSQL: how the walks of `store.browsing` are written."""
+"""Lists of jobs in PostgreSQL: how the walks of `store.walks` are written."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from penstock.query import Filter
+from penstock.query import COLUMNS, Filter
 from penstock.states import SliceState
-from penstock.store.browsing import MOST_RUNNING, Walk, Walks
 from penstock.store.postgres.conditions import Field, condition
 from penstock.store.postgres.connection import Connections
 from penstock.store.postgres.convert import JOB_COLUMNS, job_row, stored
 from penstock.store.postgres.jobs import index_of
 from penstock.store.postgres.place import Place
 from penstock.store.rows import JobRow, StripPart
+from penstock.store.walks import MOST_RUNNING, Walk, Walks
 
 _RESTING = (("coalesce(completed_at, created_at)", "moment"),)
 _SINCE = "coalesce(run_at, timestamptz 'epoch')"
@@ -31,6 +31,8 @@ class PostgresBrowsing(Walks):
     place: Place
     sql: dict[str, str]
     mark = "%s"
+    each_kind = "each.kind"
+    ways = ("ASC NULLS FIRST", "DESC NULLS LAST")
     job_columns = ", ".join(JOB_COLUMNS)
     walks: ClassVar[dict[str, Walk]] = {
         walk.name: walk
@@ -81,6 +83,27 @@ class PostgresBrowsing(Walks):
     def condition_of(self, filter_: Filter) -> tuple[str, list[Any]]:
         """Return a filter as SQL with its values."""
         return condition(filter_, self.place.schema)
+
+    def sort_terms(self, name: str) -> list[str]:
+        """Return what jobs are sorted by in the order of a field: its text and its number."""
+        if name in COLUMNS:
+            return [name]
+        field = Field(name, self.place.schema)
+        return [field.text, field.number]
+
+    def of_each_kind(
+        self, kinds: Sequence[str], statement: str, before: Sequence[Any], behind: Sequence[Any]
+    ) -> list[list[tuple[Any, ...]]]:
+        """Return the rows of a statement for each kind, asked for in one round trip."""
+        found: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in kinds}
+        rows = self.select(
+            "SELECT each.kind, found.* FROM unnest(%s::text[]) AS each (kind)"  # noqa: S608
+            f" CROSS JOIN LATERAL ({statement}) AS found",
+            [list(kinds), *before, *behind],
+        )
+        for kind, *row in rows:
+            found[kind].append(tuple(row))
+        return list(found.values())
 
     def search_condition(self) -> str:
         """Return the condition that a text is in the kind or the description."""

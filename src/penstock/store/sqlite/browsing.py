@@ -1,17 +1,17 @@
-"""Lists of jobs in SQLite: how the walks of `store.browsing` are written."""
+"""Lists of jobs in SQLite: how the walks of `store.walks` are written."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from penstock.query import Filter
+from penstock.query import COLUMNS, Filter
 from penstock.states import SliceState
-from penstock.store.browsing import MOST_RUNNING, Walk, Walks
 from penstock.store.rows import JobRow, StripPart
 from penstock.store.sqlite.connection import Connections
 from penstock.store.sqlite.convert import JOB_COLUMNS, condition, field_of, job_row, stored
 from penstock.store.sqlite.jobs import SQL, index_of
+from penstock.store.walks import MOST_RUNNING, Walk, Walks
 
 _RESTING = (("coalesce(completed_at, created_at)", "int"),)
 _WAITING = (("coalesce(run_at, 0)", "int"),)
@@ -28,7 +28,7 @@ class SqliteBrowsing(Walks):
     """Lists and counts for people."""
 
     connections: Connections
-    mark = "?"
+    mark = each_kind = "?"
     jobs_table = "jobs"
     job_columns = ", ".join(JOB_COLUMNS)
     walks: ClassVar[dict[str, Walk]] = {
@@ -88,6 +88,16 @@ class SqliteBrowsing(Walks):
     def condition_of(self, filter_: Filter) -> tuple[str, list[Any]]:
         """Return a filter as SQL with its values."""
         return condition(filter_)
+
+    def sort_terms(self, name: str) -> list[str]:
+        """Return what jobs are sorted by in the order of a field."""
+        return [name if name in COLUMNS else field_of(name)]
+
+    def of_each_kind(
+        self, kinds: Sequence[str], statement: str, before: Sequence[Any], behind: Sequence[Any]
+    ) -> list[list[tuple[Any, ...]]]:
+        """Return the rows of a statement for each kind."""
+        return [self.select(statement, [*before, kind, *behind]) for kind in kinds]
 
     def search_condition(self) -> str:
         """Return the condition that a text is in the kind or the description."""

@@ -193,10 +193,11 @@ def _in_state(action: Action, state: str) -> bool:
     return not state or any(plain == each for each in action.states)
 
 
-def _row_actions(visit: Visit, job: Mapping[str, Any]) -> list[Action]:
+def _row_actions(visit: Visit, job: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the actions that stand in the row of a job, each with its verb."""
     owned = {"fields": {"login": job.get("login")}}
     return [
-        ACTIONS[name]
+        (name, verb_of(ACTIONS[name]))
         for name in ROW_ACTIONS
         if State(job["state"]) in ACTIONS[name].states
         and (name != "run-now" or job["run_at"])
