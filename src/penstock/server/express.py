@@ -73,6 +73,11 @@ class Arrivals:
         self._fresh: list[JobRow] = []
         self.express = Express() if keeps_nothing else None
 
+    @property
+    def are_fresh(self) -> bool:
+        """Whether any came since the last turn."""
+        return bool(self._fresh)
+
     def add(self, rows: Iterable[JobRow]) -> bool:
         """Take new jobs; tells whether they are the first since the last turn."""
         first = not self._fresh
