@@ -69,6 +69,27 @@ def test_the_most_urgent_goes_first_and_the_older_of_two_alike(express):
     assert [task.row.id for task in express.take_turn()] == [rows[place].id for place in (3, 1, 0, 2)]
 
 
+def test_the_older_goes_first_whatever_its_kind(express):
+    rows = [submit(express, kind) for kind in ("Copy", "Copy", "Tiny", "Copy", "Tiny", "Tiny", "Copy")]
+    express.seat(slots=5)
+    assert [task.row.id for task in express.take_turn()] == [row.id for row in rows[:5]]
+
+
+def test_no_more_is_handed_out_than_there_is_room_for(express):
+    rows = [submit(express) for _ in range(5)]
+    express.seat(slots=2)
+    tasks = express.take_turn()
+    assert [task.row.id for task in tasks] == [row.id for row in rows[:2]]
+    express.done(tasks[0], seconds=1.0)
+    assert express.take_turn()[0].row.id == rows[2].id
+
+
+def test_what_is_large_is_handed_out_where_a_slot_is_free(express):
+    rows = [submit(express, fields='{"text":"%s"}' % ("x" * (5 << 20))) for _ in range(4)]
+    express.seat(slots=3)
+    assert [task.row.id for task in express.take_turn()] == [row.id for row in rows[:3]]
+
+
 def test_what_waits_for_something_is_stored(express):
     later = penstock_clock.now() + timedelta(seconds=5)
     rows = [

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from penstock.query import Filter
-from penstock.server.berths import LOOP, SLOT, Berth, berth_of, berth_of_group, is_repeatable
+from penstock.server.berths import LOOP, SLOT, Berth, berth_of, berth_of_group, is_free, is_repeatable
 from penstock.server.desk import Desk
 from penstock.server.express import Express
 from penstock.server.limits import Limits, limit_name
@@ -59,7 +59,7 @@ class Claim:
         self.more = False
         """Whether candidates were left because the look was limited, not because the budget was."""
         self.found_nothing = False
-        """Whether the look found nothing at all: no candidate, and nothing that a limit or a node keeps from being one."""
+        """Whether the look found no candidate, and nothing that a limit or a node keeps from being one."""
 
     def run(self, kinds: Mapping[str, KindFacts], *, only: UUID | None = None) -> None:
         """Take what the budget allows, most urgent first, of what no limit and no other kind holds back.
@@ -207,14 +207,20 @@ class Claim:
             facts = kinds[row.kind]
             pace = self._desk.pace(row.kind) if is_repeatable(row, facts) else None
             berth = berth_of(row, facts, **self._lanes_for(facts))
-            if self._budget.room(row.priority, pace, berth) <= 0:
+            room = self._budget.room(row.priority, pace, berth)
+            if room <= 0:
                 open_kinds.discard(row.kind)
                 continue
-            express.pop(row.kind)
-            self._budget.spend(row.priority, 1, pace, len(row.fields), berth)
-            row.state, row.server, row.started_at = State.RUNNING, self._server, self._now
-            row.attempt += 1
-            self.pieces.append(_assignment(next(self._desk.keys), HeldJob(row, stored=False), berth))
+            # What may run anywhere, and again, takes one place each of the room there is: it is asked for once.
+            most = room if is_free(row) else 1
+            taken = express.pop(row.kind, open_kinds, most=most, size=self._budget.free_bytes, alike=is_free)
+            self._budget.spend(row.priority, len(taken), pace, sum(len(one.fields) for one in taken), berth)
+            self.pieces += [self._unstored(one, berth) for one in taken]
+
+    def _unstored(self, row: JobRow, berth: Berth) -> Assignment:
+        row.state, row.server, row.started_at = State.RUNNING, self._server, self._now
+        row.attempt += 1
+        return _assignment(next(self._desk.keys), HeldJob(row, stored=False), berth)
 
     def _start_batch(self, candidate: JobRow, facts: KindFacts) -> bool:
         if self._budget.room(candidate.priority, None) <= 0:

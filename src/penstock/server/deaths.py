@@ -20,7 +20,7 @@ class Death(NamedTuple):
 
 
 def taken_back(desk: Desk, worker: Any, death: Death) -> list[Returned]:
-    """Take from the desk what a dead worker held; what it had not begun waits there for another, the rest is returned."""
+    """Take from the desk what a dead worker held; what it had not begun waits there for another, the rest returns."""
     lost = death.working_on is None
     begun = {**dict.fromkeys(desk.perhaps_begun(worker, slots=lost), 0), **(death.working_on or {})}
     returned = []
