@@ -239,7 +239,8 @@ class Dispatcher:
                 self._returned += map(Returned, self._desk.leave(worker))
             self._returned += map(Returned, self._desk.withdraw_ready(lambda _: True))
             self._changed.notify()
-        self._thread.join(10)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(10)
 
     # The dispatcher's thread ---------------------------------------------------------------------
 
@@ -290,7 +291,6 @@ class Dispatcher:
             return looks
 
     def _until_look(self, due: datetime | None) -> float:
-        """Return the seconds until the store is to be looked at without any other cause."""
         pause = self._looked + CHECK_SECONDS - clock.monotonic()
         return pause if due is None else min(pause, (due - clock.now()).total_seconds())
 

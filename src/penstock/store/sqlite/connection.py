@@ -245,8 +245,8 @@ class Connections:
         """Close the sessions of all threads."""
         with self._guard:
             sessions, self._all = self._all, []
-        for session in sessions:
-            session.close()
+            for session in sessions:
+                session.close()
         self._local = threading.local()
 
     def _open(self) -> Session:
