@@ -23,7 +23,7 @@ from penstock.records import decode_value
 from penstock.server.dispatcher import Dispatcher
 from penstock.server.ledger import Ending
 from penstock.server.membership import Membership
-from penstock.server.messages import Enqueued, JobDone, Progressed, Recalled, SliceDone
+from penstock.server.messages import REPLIES, Enqueued, Progressed, Recalled
 from penstock.states import ENDED, Move, State
 from penstock.store import process_name
 from penstock.store.protocol import Store
@@ -213,8 +213,8 @@ class Branch:
 
     def take(self, worker: Any, messages: list[Any]) -> None:
         """Take what a worker says."""
-        replies = [one for one in messages if isinstance(one, JobDone | SliceDone)]
-        for message in messages:
+        replies = [message for message in messages if isinstance(message, REPLIES)]
+        for message in [message for message in messages if not isinstance(message, REPLIES)]:
             match message:
                 case Enqueued():
                     self._take_child(message.row)
