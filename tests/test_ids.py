@@ -1,5 +1,6 @@
 """Ids: UUIDs of version 7 that only go up."""
 
+import os
 import threading
 import time
 import uuid
@@ -53,6 +54,20 @@ def test_more_ids_than_a_millisecond_has_places_for_still_go_up(stepped):
     made = [new_id() for _ in range(10_000)]
     assert made == sorted(made)
     assert all(job_id.version == 7 for job_id in made)
+
+
+def test_a_forked_process_makes_other_ids_than_the_one_it_came_from(stepped):
+    stepped(1_000)
+    new_id()  # Now there are random numbers that both could take.
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, new_id().bytes)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 16) != new_id().bytes
+    os.close(reader)
+    os.close(writer)
 
 
 def test_ids_go_up_when_the_clock_steps_back(stepped):

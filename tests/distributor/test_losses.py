@@ -6,7 +6,8 @@ import pytest
 from tests.distributor.conftest import SECRET
 from tests.process.lab import wait_for
 
-from penstock import Distributor, JobFailed, gather
+from penstock import Distributor, JobFailed, config, gather
+from penstock.errors import PenstockError
 from penstock.service.servers import list_servers
 from penstock.states import State
 from penstock.store import open_store
@@ -171,3 +172,18 @@ def test_leaving_with_an_exception_does_not_wait(site):
 
     with pytest.raises(KeyError):
         leave()
+
+
+def test_a_distributor_whose_store_was_closed_says_so_once_and_answers_who_waits(site, caplog):
+    config.configure(dead_after=1)
+    d = site.distributor()
+    handle = d.enqueue(site.double, 4)
+    (branch,) = d._branches
+    branch.store.close()
+    with pytest.raises(JobFailed, match="goes no further"):
+        handle.result(FOREVER)
+    wait_for(lambda: not branch.dispatcher._thread.is_alive(), "the end of its turns")
+    assert [record.message for record in caplog.records if "goes no further" in record.message] == [branch._broken]
+    with pytest.raises(PenstockError, match=r"goes no further.*start it again"):
+        d.enqueue(site.double, 4)
+    d.stop()

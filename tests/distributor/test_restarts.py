@@ -9,6 +9,7 @@ from tests.distributor.conftest import SECRET
 from tests.process.lab import wait_for
 
 from penstock import gather
+from penstock.errors import JobFailed
 from penstock.states import State
 
 FOREVER = 60
@@ -107,3 +108,29 @@ def test_a_node_comes_back_when_the_distributor_is_started_again_and_does_what_w
     ids = [handle.id for handle in (running, other, *waiting)]
     assert gather([again.handle(job_id) for job_id in ids], FOREVER) == ["seen", "seen", 0, 2, 4, 6, 8]
     assert node.err.count("connected to") == 2
+
+
+def test_what_must_not_run_twice_has_failed_where_the_application_was_killed_that_had_it_run(url, site, tmp_path):
+    began, go_on = tmp_path / "began", tmp_path / "go on"
+    first, address = application(
+        site,
+        url,
+        f"""
+        once = jobs.wait_for.options(repeatable=False)
+        for _ in range(3):
+            d.enqueue(once, {str(go_on)!r}, {str(began)!r})
+        """,
+    )
+    site.node("one", address)
+    wait_for(lambda: len(lines(began)) == 2, "both slots at work")
+    first.kill_group()
+    first.end()
+    second = site.distributor(address, store=url)
+    handles = [second.handle(job.id) for job in second.jobs]
+    go_on.touch()
+    *lost, waiting = sorted(handles, key=lambda handle: handle.id)
+    for handle in lost:
+        with pytest.raises(JobFailed, match=r"WorkerLost.*not repeatable.*died"):
+            handle.result(FOREVER)
+    assert waiting.result(FOREVER) == "seen"
+    assert len(lines(began)) == 3

@@ -69,6 +69,27 @@ def test_the_most_urgent_goes_first_and_the_older_of_two_alike(express):
     assert [task.row.id for task in express.take_turn()] == [rows[place].id for place in (3, 1, 0, 2)]
 
 
+def test_the_older_goes_first_whatever_its_kind(express):
+    rows = [submit(express, kind) for kind in ("Copy", "Copy", "Tiny", "Copy", "Tiny", "Tiny", "Copy")]
+    express.seat(slots=5)
+    assert [task.row.id for task in express.take_turn()] == [row.id for row in rows[:5]]
+
+
+def test_no_more_is_handed_out_than_there_is_room_for(express):
+    rows = [submit(express) for _ in range(5)]
+    express.seat(slots=2)
+    tasks = express.take_turn()
+    assert [task.row.id for task in tasks] == [row.id for row in rows[:2]]
+    express.done(tasks[0], seconds=1.0)
+    assert express.take_turn()[0].row.id == rows[2].id
+
+
+def test_what_is_large_is_handed_out_where_a_slot_is_free(express):
+    rows = [submit(express, fields='{"text":"%s"}' % ("x" * (5 << 20))) for _ in range(4)]
+    express.seat(slots=3)
+    assert [task.row.id for task in express.take_turn()] == [row.id for row in rows[:3]]
+
+
 def test_what_waits_for_something_is_stored(express):
     later = penstock_clock.now() + timedelta(seconds=5)
     rows = [
@@ -121,3 +142,71 @@ def test_a_busy_dispatcher_knows_when_a_job_is_due_that_came_just_now(express):
     due = penstock_clock.now() + timedelta(milliseconds=200)
     submit(express, run_at=due)
     assert express.dispatcher._turn() == due
+
+
+class TestTheStoreIsLookedAt:
+    """Where the last look found nothing, and nothing but jobs that are not stored comes and goes, it is left alone."""
+
+    def looks(self, express):
+        looks = express.dispatcher._wait(None)
+        express.dispatcher._turn(looks=looks)
+        return looks
+
+    def test_not_for_jobs_that_are_only_passed_on(self, express):
+        express.seat()
+        assert self.looks(express)
+        submit(express)
+        assert not self.looks(express)
+        (task,) = express.handed()
+        express.done(task)
+        assert not self.looks(express)
+        assert len(express.told) == 1
+
+    def test_when_something_woke_that_may_have_come_into_it(self, express):
+        express.seat()
+        assert self.looks(express)
+        job = express.add_job()
+        express.dispatcher.wake()
+        assert self.looks(express)
+        assert [task.row.id for task in express.handed()] == [job.id]
+
+    def test_as_long_as_something_waits_there(self, express):
+        express.seat()
+        express.add_job(priority=1)
+        express.add_job()
+        assert self.looks(express)
+        submit(express)
+        assert self.looks(express)
+
+    def test_as_long_as_something_is_held_back_there(self, express):
+        express.seat(kinds=[KindFacts("Copy", False, [], "Copy"), KindFacts("Limited", False, [], "Limited", limit=1)])
+        express.add_job("Limited")
+        express.add_job("Limited")
+        for _ in range(3):
+            submit(express)
+            assert self.looks(express)
+
+    def test_at_the_moment_at_which_something_in_it_is_due(self, express, clock):
+        express.seat()
+        assert self.looks(express)
+        submit(express, run_at=penstock_clock.now() + timedelta(seconds=0.5))
+        express.turn()
+        due = express.dispatcher._turn(looks=False)
+        clock.advance(0.6)
+        assert express.dispatcher._wait(due or penstock_clock.now())
+
+    def test_once_a_second_whatever_else_there_is_to_do(self, express, clock):
+        express.seat()
+        assert self.looks(express)
+        submit(express)
+        assert not self.looks(express)
+        clock.advance(1.1)
+        submit(express)
+        assert self.looks(express)
+
+    def test_when_a_new_job_is_to_be_stored_with_the_turn(self, express):
+        express.seat()
+        assert self.looks(express)
+        row = submit(express, unique_key="k")
+        express.dispatcher._turn(looks=express.dispatcher._wait(None))
+        assert [task.row.id for task in express.handed()] == [row.id]

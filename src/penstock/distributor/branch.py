@@ -23,7 +23,7 @@ from penstock.records import decode_value
 from penstock.server.dispatcher import Dispatcher
 from penstock.server.ledger import Ending
 from penstock.server.membership import Membership
-from penstock.server.messages import Enqueued, JobDone, Progressed, Recalled, SliceDone
+from penstock.server.messages import REPLIES, Enqueued, Progressed, Recalled
 from penstock.states import ENDED, Move, State
 from penstock.store import process_name
 from penstock.store.protocol import Store
@@ -71,6 +71,8 @@ class Branch:
         self._callbacks = callbacks
         self._due: dict[UUID, Due] = {}
         self._changed = threading.Condition()
+        self._broken: str | None = None
+        """Why it goes no further; None as long as it does."""
 
     def begin(self) -> None:
         """Take up what is unfinished in the store, and take turns."""
@@ -84,8 +86,10 @@ class Branch:
 
     def _broke(self, error: PenstockError) -> None:
         """Tell who waits that no answer will come any more: the store is lost, or there is a defect of ours."""
-        log.error("the distributor goes no further: %s", error)
-        self._leave_unanswered(Failure("penstock.DistributorStopped", f"the distributor goes no further: {error}"))
+        self._broken = f"the distributor goes no further: {error}"
+        log.error(self._broken)
+        self.dispatcher.close()
+        self._leave_unanswered(Failure("penstock.DistributorStopped", self._broken))
 
     def _leave_unanswered(self, why: Failure) -> None:
         with self._changed:
@@ -98,13 +102,19 @@ class Branch:
     # From any thread -----------------------------------------------------------------------------
 
     def enqueue(self, job: Job, feedback: Feedback | None) -> Handle[Any]:
-        """Take a new job."""
+        """Take a new job.
+
+        Raises:
+            PenstockError: no job is taken any more, since the store is lost.
+        """
         handle: Handle[Any] = Handle(job.id, job.kind, self, periodic=is_periodic(job))
         if not self.durable:
             job.__dict__["destroy_on_complete"] = True  # Its answer is all that anybody can still ask for.
         handle.is_due = True
         due = Due(job.row, handle.periodic, handle, feedback)
         with self._changed:
+            if self._broken is not None:
+                raise PenstockError(f"{self._broken}; stop it, and start it again")
             self._due[job.id] = due
         try:
             if self.durable or job.unique_by is not None:
@@ -203,8 +213,8 @@ class Branch:
 
     def take(self, worker: Any, messages: list[Any]) -> None:
         """Take what a worker says."""
-        replies = [one for one in messages if isinstance(one, JobDone | SliceDone)]
-        for message in messages:
+        replies = [message for message in messages if isinstance(message, REPLIES)]
+        for message in [message for message in messages if not isinstance(message, REPLIES)]:
             match message:
                 case Enqueued():
                     self._take_child(message.row)

@@ -16,7 +16,7 @@ from penstock.distributor.wire import Give, Joined, Left, Retiring, Said
 from penstock.errors import PenstockError
 from penstock.server import messages
 from penstock.server.crew import Crew
-from penstock.server.messages import ForgetJob, KindFacts, LearnJob, Recall, Recalled, Reply
+from penstock.server.messages import TASKS, KindFacts, Recall, Recalled, Reply
 from penstock.server.options import ServerOptions, settings_of_workers
 from penstock.server.pool import WorkerProcess
 
@@ -138,17 +138,16 @@ class Node:
 
     def _passed(self, outlet: Outlet, desk: int, worker: WorkerProcess, message: Any) -> Any:
         """Return a message as the worker gets it, and note what it will hold."""
-        if isinstance(message, LearnJob | ForgetJob):
-            return message
-        if isinstance(message, Recall):
+        if isinstance(message, TASKS):
+            ours = next(self._next)
+            self._held[ours] = Held(outlet, desk, message.key, worker)
+            self._keys[id(outlet), desk, message.key] = ours
+            message.key = ours
+        elif isinstance(message, Recall):
             keys = [
                 self._keys[theirs] for key in message.keys or () if (theirs := (id(outlet), desk, key)) in self._keys
             ]
             return Recall(keys)
-        ours = next(self._next)
-        self._held[ours] = Held(outlet, desk, message.key, worker)
-        self._keys[id(outlet), desk, message.key] = ours
-        message.key = ours
         return message
 
     # Its workers; in the pool's thread -----------------------------------------------------------

@@ -191,6 +191,11 @@ def is_periodic(job: Job) -> bool:
     return getattr(job, "period", None) is not None
 
 
+def is_function_row(row: JobRow) -> bool:
+    """Tell of a job as it is stored whether it is a call of a job function, for those who do not know its class."""
+    return '"abort_counts_as":' in row.fields
+
+
 def is_periodic_row(row: JobRow) -> bool:
     """Tell the same of a job as it is stored."""
     return '"period":null' not in row.fields

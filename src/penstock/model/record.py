@@ -304,11 +304,13 @@ class JobRecord(BaseModel, metaclass=JobMeta, abstract=True):
 
     def _take_over_values(self, stored_document: str | None = None) -> None:
         """Note that the store now has what this copy has."""
-        row = self.row
+        row, private = self.row, self.__pydantic_private__
+        assert private is not None
         for name, value in zip(COLUMN_FIELDS, _COLUMN_VALUES(self), strict=True):
             setattr(row, name, value)
         row.unique_key = self.unique_key()
-        self._as_stored = self.document() if self.sealed_fields.names or stored_document is None else stored_document
+        is_plain = stored_document is not None and not self.sealed_fields.names
+        private["_as_stored"] = stored_document if is_plain else self.document()
         if stored_document is not None:
             row.fields = stored_document
 

@@ -62,6 +62,11 @@ def berth_of(row: JobRow, facts: KindFacts, *, on_loop: bool = False, heavies: b
     return berth
 
 
+def is_free(row: JobRow) -> bool:
+    """Tell of a job of no group whether surely it may run at any node, and again."""
+    return '"node":"' not in row.fields and '"repeatable":false' not in row.fields
+
+
 def is_repeatable(row: JobRow, facts: KindFacts | None) -> bool:
     """Tell whether a job may run again when its worker was lost."""
     if facts is None or not facts.answers or '"repeatable":false' not in row.fields:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from penstock.query import Filter
-from penstock.server.berths import LOOP, SLOT, Berth, berth_of, berth_of_group, is_repeatable
+from penstock.server.berths import LOOP, SLOT, Berth, berth_of, berth_of_group, is_free, is_repeatable
 from penstock.server.desk import Desk
 from penstock.server.express import Express
 from penstock.server.limits import Limits, limit_name
@@ -58,24 +58,31 @@ class Claim:
         """The batch jobs that slices were taken of, as they are now."""
         self.more = False
         """Whether candidates were left because the look was limited, not because the budget was."""
+        self.found_nothing = False
+        """Whether the look found no candidate, and nothing that a limit or a node keeps from being one."""
 
     def run(self, kinds: Mapping[str, KindFacts], *, only: UUID | None = None) -> None:
         """Take what the budget allows, most urgent first, of what no limit and no other kind holds back.
 
         What runs on event loops is looked for apart: neither holds the other back.
         """
+        self.found_nothing = True
         loops = self._budget.has_loops
         for on_loop in (False, True) if loops else (False,):
             lane = {kind: facts for kind, facts in kinds.items() if not loops or facts.on_loop is on_loop}
-            if lane and not (on_loop and self._budget.room(LEAST_URGENT, None, LOOP) <= 0):
+            if lane and on_loop and self._budget.room(LEAST_URGENT, None, LOOP) <= 0:
+                self.found_nothing = False
+            elif lane:
                 self._look(lane, LOOP if on_loop else SLOT, only)
         self._take_jobs()
 
     def _look(self, kinds: Mapping[str, KindFacts], lane: Berth, only: UUID | None) -> None:
         limit = SPARE_CANDIDATES + self._budget.room(LEAST_URGENT, self._desk.quickest_pace(kinds), lane)
         free = {kind: facts for kind, facts in kinds.items() if not self._limits.blocks(facts)}
-        groups = [pair for pair in self._store.waiting_groups(free) if self._is_open(free[pair[0]], pair[1])]
+        waiting = self._store.waiting_groups(free)
+        groups = [pair for pair in waiting if self._is_open(free[pair[0]], pair[1])]
         open_kinds = [kind for kind, facts in free.items() if not self._limits.is_full(facts)]
+        self.found_nothing = self.found_nothing and not waiting and len(open_kinds) == len(kinds)
         # What has started goes on, however full its limit is.
         under_way = [kind for kind, facts in kinds.items() if facts.batch and (facts.limit or kind not in free)]
         seen: set[UUID] = set()
@@ -91,6 +98,7 @@ class Claim:
                 under_way=under_way,
                 where=self._where,
             )
+            self.found_nothing = self.found_nothing and not found
             has_room = self._take_in_order((row for row in found if row.id not in seen), kinds)
             # Those that have as many workers as they may stay candidates, and must not hide what is behind them.
             if not has_room or len(found) < limit or self.gates.held == held:
@@ -199,14 +207,20 @@ class Claim:
             facts = kinds[row.kind]
             pace = self._desk.pace(row.kind) if is_repeatable(row, facts) else None
             berth = berth_of(row, facts, **self._lanes_for(facts))
-            if self._budget.room(row.priority, pace, berth) <= 0:
+            room = self._budget.room(row.priority, pace, berth)
+            if room <= 0:
                 open_kinds.discard(row.kind)
                 continue
-            express.pop(row.kind)
-            self._budget.spend(row.priority, 1, pace, len(row.fields), berth)
-            row.state, row.server, row.started_at = State.RUNNING, self._server, self._now
-            row.attempt += 1
-            self.pieces.append(_assignment(next(self._desk.keys), HeldJob(row, stored=False), berth))
+            # What may run anywhere, and again, takes one place each of the room there is: it is asked for once.
+            most = room if is_free(row) else 1
+            taken = express.pop(row.kind, open_kinds, most=most, size=self._budget.free_bytes, alike=is_free)
+            self._budget.spend(row.priority, len(taken), pace, sum(len(one.fields) for one in taken), berth)
+            self.pieces += [self._unstored(one, berth) for one in taken]
+
+    def _unstored(self, row: JobRow, berth: Berth) -> Assignment:
+        row.state, row.server, row.started_at = State.RUNNING, self._server, self._now
+        row.attempt += 1
+        return _assignment(next(self._desk.keys), HeldJob(row, stored=False), berth)
 
     def _start_batch(self, candidate: JobRow, facts: KindFacts) -> bool:
         if self._budget.room(candidate.priority, None) <= 0:

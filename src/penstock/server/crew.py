@@ -11,6 +11,7 @@ from penstock import events
 from penstock.errors import AppImportError, PenstockError, StoreUnavailable
 from penstock.server.dumps import Dumps, resident_mb
 from penstock.server.messages import (
+    REPLIES,
     Dumped,
     FromWorker,
     KindFacts,
@@ -103,17 +104,18 @@ class Crew:
 
     def received(self, worker: WorkerProcess, messages: list[FromWorker]) -> None:
         """Pass on what a worker says."""
-        for message in messages:
+        replies = [message for message in messages if isinstance(message, REPLIES)]
+        others = [message for message in messages if not isinstance(message, REPLIES)]
+        for message in others:
             if isinstance(message, Said):  # Before the results: what a job said belongs to it as long as it runs.
                 self.boss.worker_said(worker, message)
-        replies = [message for message in messages if isinstance(message, Reply)]
         if replies:
             worker.finished += len(replies)
             self.boss.worker_returned(worker, replies)
             # One that met a kind which a newer worker knows has imported what is no longer deployed.
             if worker.retired or self._is_spent(worker) or any(reply.unknown for reply in replies):
                 self._replace(worker)
-        for message in messages if len(replies) < len(messages) else ():
+        for message in others:
             match message:
                 case Ready():
                     self._stillborn = 0

@@ -8,6 +8,7 @@ something is due, or a second has passed. No user code runs here.
 import logging
 import threading
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from penstock import clock, events, faults
 from penstock.errors import PenstockError, ProtocolError, StoreError, StoreUnavailable
 from penstock.server.chosen import Chosen
 from penstock.server.claiming import Claim
+from penstock.server.deaths import Death, taken_back
 from penstock.server.desk import Desk
 from penstock.server.express import Arrivals
 from penstock.server.heartbeat import Heartbeat
@@ -66,6 +68,8 @@ class Dispatcher:
         self._arrivals = Arrivals(keeps_nothing=keeps_nothing)
         self._changed = threading.Condition()
         self._woken = False
+        self._quiet = False
+        """Whether the last look at the store found nothing; what comes into it later wakes."""
         self._stopping = False
         self._closed = False
         self._looked = float("-inf")
@@ -98,7 +102,6 @@ class Dispatcher:
         """Store new jobs in the next turn, which may claim them too: for stores that keep nothing anyway."""
         with self._changed:
             if self._arrivals.add(rows):
-                self._woken = True
                 self._changed.notify()
 
     def withdraw(self, job_id: UUID) -> bool:
@@ -205,18 +208,7 @@ class Dispatcher:
         """
         with self._changed:
             self._lessons.leave(worker)
-            lost = working_on is None
-            working_on = {**dict.fromkeys(self._desk.perhaps_begun(worker, slots=lost), 0), **(working_on or {})}
-            for piece in self._desk.leave(worker):
-                if piece.key in overdue:
-                    place = working_on.get(piece.key, 0)
-                    self._returned.append(Returned(piece, place=place, worker=name, overdue=True))
-                elif piece.key in working_on and not overdue:
-                    self._returned.append(Returned(piece, evidence=evidence, place=working_on[piece.key], worker=name))
-                elif piece.key in working_on or piece.returning or lost:
-                    self._returned.append(Returned(piece, lost=lost, worker=name))
-                else:
-                    self._desk.add([piece])
+            self._returned += taken_back(self._desk, worker, Death(name, evidence, working_on, overdue))
         self.wake()
 
     def drain(self, grace: float) -> bool:
@@ -232,7 +224,7 @@ class Dispatcher:
         self.wake()
         deadline = clock.monotonic() + grace
         with self._changed:
-            while not (self._desk.is_empty() and not self._returned) or self._woken:
+            while not (self._desk.is_empty() and not self._returned) or self._woken or self._arrivals.are_fresh:
                 left = deadline - clock.monotonic()
                 if left <= 0 or not self._thread.is_alive():
                     return False
@@ -247,19 +239,20 @@ class Dispatcher:
                 self._returned += map(Returned, self._desk.leave(worker))
             self._returned += map(Returned, self._desk.withdraw_ready(lambda _: True))
             self._changed.notify()
-        self._thread.join(10)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(10)
 
     # The dispatcher's thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
         due: datetime | None = None
         while True:
-            self._wait(due)
+            looks = self._wait(due)
             closing = self._closed
             try:
                 # A turn that did not look leaves standing what an earlier one found.
                 standing = due if due is not None and due > clock.now() else None
-                due = min(filter(None, (self._turn(), standing)), default=None)
+                due = min(filter(None, (self._turn(looks=looks), standing)), default=None)
             except StoreError as error:
                 events.publish(events.StoreTroubled(error))
                 if closing:
@@ -278,27 +271,34 @@ class Dispatcher:
                 self.heartbeat.tell_figures()
                 return
 
-    def _wait(self, due: datetime | None) -> None:
-        """Return when there is cause for a turn."""
+    def _wait(self, due: datetime | None) -> bool:
+        """Return when there is cause for a turn, and whether it is one to look at the store."""
         with self._changed:
             began: float | None = None
-            while not (self._woken or self._closed):
-                now = clock.monotonic()
-                pause = self._looked + CHECK_SECONDS - now
-                if due is not None:
-                    pause = min(pause, (due - clock.now()).total_seconds())
+            while not (self._woken or self._closed or self._arrivals.are_fresh):
+                pause = self._until_look(due)
                 if self._returned:
                     if self._desk.is_hungry():
                         break
+                    now = clock.monotonic()
                     began = began or now
                     pause = min(pause, began + GATHER_SECONDS - now)
                 if pause <= 0:
                     break
                 self._changed.wait(pause)
+            looks = self._woken or self._closed or not self._quiet or self._until_look(due) <= 0
             self._woken = False
+            return looks
 
-    def _turn(self) -> datetime | None:
-        """Take one turn; return when the next scheduled job is due, where that was looked up."""
+    def _until_look(self, due: datetime | None) -> float:
+        pause = self._looked + CHECK_SECONDS - clock.monotonic()
+        return pause if due is None else min(pause, (due - clock.now()).total_seconds())
+
+    def _turn(self, *, looks: bool = True) -> datetime | None:
+        """Take one turn; return when the next scheduled job is due, where that was looked up.
+
+        One that `looks` not leaves the store alone, unless something is to be stored.
+        """
         if self.heartbeat.is_late():
             self._show_life()  # Suspended, or cut off from the store: what it claims now must be released if it dies.
         with self._changed:
@@ -310,17 +310,20 @@ class Dispatcher:
         now = clock.now()
         turn = Turn(self._store, server=self._server, kinds=kinds, now=now)
         claim = Claim(self._store, self._desk, budget, server=self._server, now=now, where=self._chosen.where)
+        to_settle = turn.tell_unstored(returned)
+        looks = looks or bool(to_settle or to_store)
         if returned:
             faults.at("before_settle")
         try:
-            with self._store.transaction():
+            with self._store.transaction() if looks else nullcontext():
                 turn.insert(to_store)
-                turn.settle(returned)
+                turn.settle(to_settle)
                 if returned:
                     faults.at("in_settle")
                 if seated and not self._rests:
                     claimable = self._claimable(kinds, now, turn.outcome)
-                    turn.claim(claim, claimable, self._chosen.only)
+                    if looks:
+                        turn.claim(claim, claimable, self._chosen.only)
                     if self._arrivals.express is not None:
                         with self._changed:
                             claim.take_express(self._arrivals.express, claimable)
@@ -344,9 +347,10 @@ class Dispatcher:
             self._lessons.batches.pop(job_id, None)
         self._hand_out_pieces(claim)
         self._follow_up(turn.outcome, now)
-        idle = not returned and not claim.pieces
-        looks = idle or clock.monotonic() - self._looked >= CHECK_SECONDS
-        found = self._look_around() if looks else None
+        was_quiet = self._quiet
+        self._quiet = (claim.found_nothing and not self._held_kinds) if looks else was_quiet
+        idle = not (returned or claim.pieces) or self._quiet > was_quiet
+        found = self._look_around() if idle or clock.monotonic() - self._looked >= CHECK_SECONDS else None
         return min(filter(None, (found, claim.gates.opens, turn.outcome.due)), default=None)
 
     def _hand_out_pieces(self, claim: Claim) -> None:
@@ -373,7 +377,7 @@ class Dispatcher:
     def _follow_up(self, outcome: Outcome, now: datetime) -> None:
         for job_id in outcome.ended:
             self._forget(job_id)
-        self.heartbeat.tally.count(now, outcome.announcements, outcome.records)
+        self.heartbeat.tally.count(now, outcome.announcements, outcome.completed, outcome.records)
         for event in outcome.announcements:
             events.publish(event)
         for job_id in outcome.doomed:
@@ -405,7 +409,9 @@ class Dispatcher:
         self._looked = clock.monotonic()
         if self.heartbeat.is_due():
             self._show_life()
-        self._obey()
+        command = self._store.command_of(self._server)
+        if command is not None:  # Somebody asked it of this server from elsewhere.
+            self.on_command(command)
         self._notice_moves()
         with self._changed:
             # However little it is: the piece in front of it may take hours.
@@ -420,12 +426,6 @@ class Dispatcher:
         if not self.heartbeat.beat(self.state, self._kinds, self.holding()):
             self._stopping = True
             self.on_lost(StoreUnavailable(f"server {self._server} was taken for dead by another one; start it again"))
-
-    def _obey(self) -> None:
-        """Do what somebody asked of this server from elsewhere."""
-        command = self._store.command_of(self._server)
-        if command is not None:
-            self.on_command(command)
 
     def _notice_moves(self) -> None:
         """Take back what is not started of jobs that no longer run."""

@@ -134,11 +134,16 @@ class Endings:
                 self._ledger.note_refusal(held.row)
         done = [(held.row, reply) for held, reply in jobs if not (refused and held.row.id in refused)]
         self._ledger.freed = self._ledger.freed or any(row.limit_name is not None for row, _ in done)
-        self._ledger.outcome.endings += [Ending(row, Move.COMPLETE) for row, _ in done]
+        self.tell_done(done)
+
+    def tell_done(self, done: list[tuple[JobRow, JobDone]]) -> None:
+        """Have it told that regular jobs are through; of events none is made for nobody."""
+        outcome = self._ledger.outcome
+        outcome.endings += [Ending(row, Move.COMPLETE, reply.result, None, reply.fields) for row, reply in done]
         if events.are_wanted(events.JobCompleted):
-            self._ledger.outcome.announcements += [
-                events.JobCompleted(row.id, row.kind, reply.seconds) for row, reply in done
-            ]
+            outcome.announcements += [events.JobCompleted(row.id, row.kind, reply.seconds) for row, reply in done]
+        else:
+            outcome.completed += len(done)
 
     def follow_jobs(self, ends: Iterable[JobEnd]) -> None:
         """See to what follows from what was stored: hooks, limits that are free, events."""

@@ -5,7 +5,7 @@ who waits for it. It is stored as soon as anything else comes of it: a retry, a 
 """
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
 from penstock.server.messages import KindFacts
@@ -40,9 +40,28 @@ class Express:
         tops = [self._waiting[kind][0] for kind in kinds if self._waiting.get(kind)]
         return min(tops)[2] if tops else None
 
-    def pop(self, kind: str) -> JobRow:
-        """Return, and forget, the most urgent job of a kind."""
-        return heapq.heappop(self._waiting[kind])[2]
+    def pop(
+        self, kind: str, kinds: Iterable[str], *, most: int, size: int, alike: Callable[[JobRow], bool]
+    ) -> list[JobRow]:
+        """Return, and forget, the most urgent job of a kind, and those right behind it that are alike.
+
+        Args:
+            kind: The kind; its most urgent job is the most urgent of all `kinds`.
+            kinds: The kinds whose order is kept.
+            most: Jobs that are wanted, one at least.
+            size: Bytes after which no more are.
+            alike: Tells of a job whether it may come along.
+        """
+        entries = self._waiting[kind]
+        bound = min((top for other in kinds if other != kind for top in self._waiting.get(other, ())[:1]), default=None)
+        first = heapq.heappop(entries)[2]
+        taken, size = [first], size - len(first.fields)
+        while len(taken) < most and size > 0 and entries and (bound is None or entries[0] < bound):
+            if entries[0][0] != first.priority or not alike(entries[0][2]):
+                break
+            taken.append(heapq.heappop(entries)[2])
+            size -= len(taken[-1].fields)
+        return taken
 
     def withdraw(self, job_id: UUID) -> bool:
         """Forget a job; False when it does not wait here."""
@@ -72,6 +91,11 @@ class Arrivals:
     def __init__(self, *, keeps_nothing: bool) -> None:
         self._fresh: list[JobRow] = []
         self.express = Express() if keeps_nothing else None
+
+    @property
+    def are_fresh(self) -> bool:
+        """Whether any came since the last turn."""
+        return bool(self._fresh)
 
     def add(self, rows: Iterable[JobRow]) -> bool:
         """Take new jobs; tells whether they are the first since the last turn."""

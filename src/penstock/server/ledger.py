@@ -60,6 +60,8 @@ class Outcome:
     """Batch jobs that workers must be told of anew."""
     emptied: list[UUID] = field(default_factory=list)
     """Batch jobs that aborted themselves: their slices are to be removed at leisure."""
+    completed: int = 0
+    """Jobs that are through, and of which no event is made."""
     records: int = 0
     """Records of batch jobs that were processed."""
     endings: list[Ending] = field(default_factory=list)

@@ -36,6 +36,7 @@ HELD_TOO_LONG = (
 )
 _DEADLINES = Deadlines()
 _NO_LIMIT: AbstractContextManager[None] = nullcontext()
+_NO_WORK: AbstractContextManager[None] = nullcontext()
 _BEFORE = ("before_start", "after_start", "before_batch")
 _AFTER = ("after_batch", "before_complete")
 
@@ -225,12 +226,12 @@ class Performer:
             return JobDone(task.key, 0.0, None, None, {}, {}, _later(error))
         return self._reply(task.key, job, failed(job, error))
 
-    @contextmanager
-    def _work_of(self, job: Job) -> Iterator[Concluding | None]:
+    def _work_of(self, job: Job) -> AbstractContextManager[Concluding | None]:
         """Let a job work in a transaction of the store's where its class says so; what is not committed is undone."""
-        if not isinstance(job, StoreTransaction):
-            yield None
-            return
+        return self._work_in_transaction(job) if isinstance(job, StoreTransaction) else _NO_WORK
+
+    @contextmanager
+    def _work_in_transaction(self, job: StoreTransaction) -> Iterator[Concluding]:
         work = job.begin_work(partial(self._limit_of_work, job))
         try:
             yield Concluding(work, self._worker_name)

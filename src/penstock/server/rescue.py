@@ -10,8 +10,12 @@ from typing import NamedTuple
 from penstock import clock, events, faults
 from penstock.config import settings
 from penstock.errors import StoreError
+from penstock.functions.stored import is_function_row
+from penstock.query import Query
+from penstock.server.settling import lost_job
+from penstock.states import State
 from penstock.store.protocol import Store
-from penstock.store.rows import ServerRow
+from penstock.store.rows import JobRow, ServerRow
 
 BEATS_SEEN = 3
 """Heartbeats that an observer must have stored itself meanwhile: while nobody can write, nobody is dead."""
@@ -49,7 +53,7 @@ class Rescuer:
             gone = self._store.is_present(server.name) is False
             if gone or self._stands_still(server, beats):
                 faults.at("in_rescue")
-                released = self._store.release_server(server.name, heartbeat=None if gone else server.heartbeat)
+                released = release(self._store, server.name, heartbeat=None if gone else server.heartbeat)
                 events.publish(events.ServerDied(server.name, released))
         self._store.drop_abandoned()
 
@@ -64,6 +68,26 @@ class Rescuer:
             return False
         own = BEATS_SEEN if beats is None or seen.beats is None else beats - seen.beats
         return clock.monotonic() - seen.since >= self._dead_after and own >= BEATS_SEEN
+
+
+def release(store: Store, server: str, *, heartbeat: int | None) -> int:
+    """Do as `Store.release_server`, but have what must not run twice fail."""
+    running = Query(states=(State.RUNNING,)).where(server=server, repeatable=False)
+    with store.transaction():
+        begun = [row for row in store.find_jobs(running) if is_function_row(row)]
+        released = store.release_server(server, heartbeat=heartbeat)
+        failed = [row for row in begun if _fail(store, row, f"server {server} died")]
+    for row in failed:
+        events.publish(events.JobFailed(row.id, row.kind, f"server {server} died", 0.0))
+    return released
+
+
+def _fail(store: Store, row: JobRow, evidence: str) -> bool:
+    """Fail a job that was running and has just been queued again; False where it was not."""
+    values = lost_job(row, evidence, clock.now(), row.worker or "")
+    # For whoever knows the class: whether it has such hooks cannot be told from here.
+    values |= {"pending_hooks": "after_fail", "hooks_server": None}
+    return store.update_job(row.id, values, expect={"state": State.QUEUED, "attempt": row.attempt})
 
 
 class Sweeper:

@@ -1,5 +1,6 @@
 """What a server did since it last told the store, minute by minute: for charts, so nothing depends on it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,19 +22,16 @@ _COUNTED = {
 class Tally:
     """Counts of the minutes that are not stored yet. What a server that is killed had not told yet is not counted."""
 
-    minutes: dict[datetime, dict[str, int]] = field(default_factory=dict)
+    minutes: dict[datetime, Counter[str]] = field(default_factory=dict)
 
-    def count(self, now: datetime, announced: Iterable[events.Event], records: int) -> None:
-        """Count what came of one turn."""
-        if not (announced or records):
-            return
-        counts = self.minutes.setdefault(now.replace(second=0, microsecond=0), {})
-        for event in announced:
-            column = _COUNTED.get(type(event))
-            if column is not None:
-                counts[column] = counts.get(column, 0) + 1
-        if records:
-            counts["records"] = counts.get("records", 0) + records
+    def count(self, now: datetime, announced: Iterable[events.Event], completed: int, records: int) -> None:
+        """Count what came of one turn: its events, and jobs and records of which none was made."""
+        counts = Counter({"completed": completed, "records": records})
+        for event_type, number in Counter(map(type, announced)).items():
+            if event_type in _COUNTED:
+                counts[_COUNTED[event_type]] += number
+        if any(counts.values()):
+            self.minutes.setdefault(now.replace(second=0, microsecond=0), Counter()).update(counts)
 
     def store(self, store: Store) -> None:
         """Add all to the figures of the store, and begin anew."""

@@ -56,6 +56,19 @@ class Turn:
             if row.unique_key is not None and not self._store.insert_unless_taken(row):
                 log.warning("%s %s is dropped: one with the same unique key waits or runs", row.kind, row.id)
 
+    def tell_unstored(self, returned: list[Returned]) -> list[Returned]:
+        """Tell how those jobs ended of which the store never knew nor is to know; returns what it is to know."""
+        done: list[tuple[JobRow, JobDone]] = []
+        rest = []
+        for back in returned:
+            held, reply = back.piece.subject, back.reply
+            if isinstance(reply, JobDone) and isinstance(held, HeldJob) and self._leaves_nothing(held, reply):
+                done.append((held.row, reply))
+            else:
+                rest.append(back)
+        self._endings.tell_done(done)
+        return rest
+
     def settle(self, returned: list[Returned]) -> None:
         """Store how pieces ended."""
         slices: list[tuple[HeldSlice, SliceSettlement, Decision | None]] = []
@@ -79,7 +92,7 @@ class Turn:
                 if reply.unknown:
                     self._losses.park_unknown(back, held.row)
                 elif isinstance(held, HeldJob):
-                    if self._is_to_be_settled(back, held, reply):
+                    if self._is_to_be_settled(held, reply):
                         jobs.append((held, reply))
                 else:
                     self._settle_hooks(back, held, reply)
@@ -94,45 +107,41 @@ class Turn:
         else:
             self._endings.settle_due(held, reply)
 
-    def _is_to_be_settled(self, back: Returned, held: HeldJob, reply: JobDone) -> bool:
+    def _is_to_be_settled(self, held: HeldJob, reply: JobDone) -> bool:
         """Tell whether the end of a job is still to be stored; where it is not, see to what follows from it."""
         if reply.stored is not None:
             self._endings.follow_stored_job(held, reply)
             return False
-        if held.stored or not self._leaves_nothing(back):
-            return True
-        self._endings.tell_end(held.row, reply)
-        return False
+        return True
 
     def _store_what_was_not(self, returned: list[Returned]) -> None:
         """Store the jobs that were handed out without it, and of which more is to be known than that they are done."""
         rows = [
             back.piece.subject.row
             for back in returned
-            if isinstance(back.piece.subject, HeldJob)
-            and not back.piece.subject.stored
-            and not self._leaves_nothing(back)
+            if isinstance(back.piece.subject, HeldJob) and not back.piece.subject.stored
         ]
         if rows:
             self._store.insert_jobs(rows)
 
-    def _leaves_nothing(self, back: Returned) -> bool:
-        """Tell whether a job is through, and is not to be kept."""
-        reply, row = back.reply, back.piece.subject.row
+    def _leaves_nothing(self, held: HeldJob, reply: JobDone) -> bool:
+        """Tell whether a job that is not stored is through, and is not to be kept."""
         return (
-            isinstance(reply, JobDone)
-            and not reply.unknown
-            and reply.decided is None
+            not held.stored
             and reply.failure is None
+            and reply.decided is None
+            and not reply.unknown
             and reply.columns.get("destroy_on_complete", True)
-            and "after_complete" not in self._ledger.hooks_of(row)
+            and "after_complete" not in self._ledger.hooks_of(held.row)
         )
 
     def claim(self, claim: Claim, kinds: Mapping[str, KindFacts], only: UUID | None) -> None:
         """Fill free slots with work of these kinds; jobs that expired before they were started go."""
         self._store.release_due_jobs(self._ledger.now)
-        self._take_due_hooks(claim, kinds, only)
+        due = self._store.jobs_due_for_hooks(kinds)
+        self._take_due_hooks(due, claim, only)
         claim.run(kinds, only=only)
+        claim.found_nothing = claim.found_nothing and not due
         self._ledger.touched.update(claim.exhausted)
         for row in claim.expired:
             self._ledger.doom(row.id)
@@ -141,12 +150,12 @@ class Turn:
         for row in claim.started:
             self._ledger.announce(events.JobStarted(row.id, row.kind))
 
-    def _take_due_hooks(self, claim: Claim, kinds: Mapping[str, KindFacts], only: UUID | None) -> None:
+    def _take_due_hooks(self, due: list[JobRow], claim: Claim, only: UUID | None) -> None:
         """Take hooks that nobody is running: their server died, or somebody without the class made the move.
 
         Before other work, which there may always be.
         """
-        for row in self._store.jobs_due_for_hooks(kinds):
+        for row in due:
             if only not in (None, row.id):
                 continue
             moments = row.pending_hooks or ""

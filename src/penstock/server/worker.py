@@ -34,6 +34,7 @@ from penstock.server.logs import ProcessLog, options_of
 from penstock.server.loop_lane import LoopLane
 from penstock.server.markers import Markers
 from penstock.server.messages import (
+    TASKS,
     Dump,
     Dumped,
     ForgetJob,
@@ -112,7 +113,7 @@ def _alike(task: Task) -> object:
 
 
 def _is_task(message: ToWorker) -> bool:
-    return isinstance(message, RunJob | RunSlice | RunHook)
+    return isinstance(message, TASKS)
 
 
 class Worker:

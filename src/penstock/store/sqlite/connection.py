@@ -262,8 +262,8 @@ class Connections:
         with self._guard:
             self._closed = True
             sessions, self._all = self._all, []
-        for session in sessions:
-            session.close()
+            for session in sessions:
+                session.close()
         self._local = threading.local()
 
     def _open(self) -> Session:
