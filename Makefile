@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test packages check docs bench faults machine clean
@@ -34,8 +35,9 @@ docs: $(VENV)/installed-dev ## The documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "open site/index.html"
 
-bench: $(VENV)/installed ## Measure against rivals, in pairs; about ten minutes, QUICK=1 for one or two
-	$(BIN)/python -m benchmarks all $(if $(QUICK),--quick)
+bench: $(VENV)/installed $(BENCH)/installed ## Measure all of docs/figures.md beside rivals; a quarter of an hour, QUICK=1 for a few minutes
+	$(BENCH)/bin/python -m benchmarks all $(if $(QUICK),--quick)
+	$(BIN)/python docs/generate.py
 
 faults: $(VENV)/installed-dev ## Kill and break whatever runs, at each fault point and 200 times at random; about an hour
 	$(BIN)/python -m tests.faults --each
@@ -48,7 +50,7 @@ machine: $(VENV)/installed-dev ## Play random moves, edits and crashes against r
 	$(BIN)/python -m tests.process.machine --rounds 20
 
 clean: ## Remove what the other targets made, the virtual environment too
-	rm -rf $(VENV) site demo-output benchmarks/data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) site demo-output benchmarks/data .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %d.%d: name another with PYTHON=" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -59,4 +61,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) --editable '.[files,s3,sftp,arrow,postgres,web,dev]'
+	@touch $@
+
+# Rivals have a place of their own, so that they share no library with what is tested.
+$(BENCH)/installed: pyproject.toml benchmarks/requirements.txt
+	@echo "setting up $(BENCH)"
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[files,postgres]' --requirement benchmarks/requirements.txt
 	@touch $@

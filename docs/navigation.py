@@ -19,6 +19,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "quickstart.md",
         "architecture.md",
         "comparison.md",
+        "figures.md",
         "rocket-job.md",
         "job-reactor.md",
         "glossary.md",
