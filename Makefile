@@ -60,7 +60,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	@$(PIP) --editable '.[files,s3,sftp,arrow,postgres,web,dev]'
+	@$(PIP) --editable '.[all,arrow,dev]'
 	@touch $@
 
 # Rivals have a place of their own, so that they share no library with what is tested.

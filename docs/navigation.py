@@ -43,6 +43,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "postgresql.md",
         "console.md",
         "logging.md",
+        "tracing.md",
         "faults.md",
         "engines.md",
         "security.md",
