@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BENCH := .venv-bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test packages check docs bench faults soak machine clean
+.PHONY: help demo test packages check docs bench faults coverage soak machine clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -45,6 +45,11 @@ faults: $(VENV)/installed-dev ## Kill and break whatever runs, at each fault poi
 	$(BIN)/python -m tests.process.test_dirmon 20
 	$(BIN)/python -m tests.process.test_store_transaction 100
 	PENSTOCK_TEST_STORE=postgres $(BIN)/python -m tests.process.test_store_transaction 100
+
+coverage: $(VENV)/installed-dev ## All tests with branch coverage, of their processes too, and the page of what they do not reach; ARGS="tests/cli"
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m pytest -q -n auto --cov --cov-report= --deselect tests/test_import_weight.py $(ARGS); \
+	tested=$$?; $(BIN)/python -m tests.covering $(if $(ARGS),,--write-docs) && exit $$tested
 
 soak: $(VENV)/installed-dev ## Work at 70 % load while servers and workers are killed; memory and accounts must be flat; an hour, or SECONDS=
 	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),3600) --write-docs

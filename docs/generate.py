@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from catalogues import errors_page, events_page, lifecycles_page  # noqa: E402
+from coverage_told import coverage_page  # noqa: E402
 from faults_told import engines_page, faults_page  # noqa: E402
 from figures import FIGURE_PICTURES, figures_page  # noqa: E402
 from pictures import PICTURES  # noqa: E402
@@ -254,6 +255,7 @@ What JobReactor does, how it is said in Penstock, or what is different and why; 
 
 PAGES = {
     "engines.md": engines_page,
+    "coverage.md": coverage_page,
     "faults.md": faults_page,
     "figures.md": figures_page,
     "scale.md": scale_page,

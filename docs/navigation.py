@@ -46,6 +46,7 @@ NAVIGATION: dict[str, tuple[str, ...]] = {
         "tracing.md",
         "faults.md",
         "engines.md",
+        "coverage.md",
         "security.md",
         "servers-transcript.md",
     ),
