@@ -103,8 +103,8 @@ SOAK = """
 `make soak` works for an hour (`SECONDS=` for longer), half of it on each store: two servers with small jobs at about
 70 % of what they can do, and batch jobs beside them, in laps of half a minute. A worker or a whole server is killed
 every few seconds, and replaced. After each lap everything is accounted for, as after a round. One server is never
-killed, only its workers. Memory is the median of the second quarter of the time and of the last: it grows where the last
-is more than a tenth and 5 MB above, for the dispatcher of that server or for all workers.
+killed, only its workers. Memory is the median of the second quarter of the time and of the last: it grows where that
+is more than a tenth and 5 MB above the former, for the dispatcher of that server or for all workers.
 """
 
 
