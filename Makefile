@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test postgres packages check docs bench faults machine clean
+.PHONY: help demo test postgres packages check docs bench faults coverage soak machine clean
 
 help: ## Say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -37,8 +38,9 @@ docs: $(VENV)/installed-dev ## The documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "open site/index.html"
 
-bench: $(VENV)/installed ## Measure against rivals, in pairs; about ten minutes, QUICK=1 for one or two
-	$(BIN)/python -m benchmarks all $(if $(QUICK),--quick)
+bench: $(VENV)/installed $(BENCH)/installed ## Measure all of docs/figures.md beside rivals; a quarter of an hour, QUICK=1 for a few minutes
+	$(BENCH)/bin/python -m benchmarks all $(if $(QUICK),--quick)
+	$(BIN)/python docs/generate.py
 
 faults: $(VENV)/installed-dev ## Kill and break whatever runs, at each fault point and 200 times at random; about an hour
 	$(BIN)/python -m tests.faults --each
@@ -47,11 +49,19 @@ faults: $(VENV)/installed-dev ## Kill and break whatever runs, at each fault poi
 	$(BIN)/python -m tests.process.test_store_transaction 100
 	PENSTOCK_TEST_STORE=postgres $(BIN)/python -m tests.process.test_store_transaction 100
 
+coverage: $(VENV)/installed-dev ## All tests with branch coverage, of their processes too, and the page of what they do not reach; ARGS="tests/cli"
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m pytest -q -n auto --cov --cov-report= --deselect tests/test_import_weight.py $(ARGS); \
+	tested=$$?; $(BIN)/python -m tests.covering $(if $(ARGS),,--write-docs) && exit $$tested
+
+soak: $(VENV)/installed-dev ## Work at 70 % load while servers and workers are killed; memory and accounts must be flat; an hour, or SECONDS=
+	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),3600) --write-docs
+
 machine: $(VENV)/installed-dev ## Play random moves, edits and crashes against real servers, and judge all that happened
 	$(BIN)/python -m tests.process.machine --rounds 20
 
 clean: ## Remove what the other targets made, the virtual environment too
-	rm -rf $(VENV) site demo-output benchmarks/data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) site demo-output benchmarks/data .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %d.%d: name another with PYTHON=" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -61,5 +71,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	@$(PIP) --editable '.[files,s3,sftp,arrow,postgres,web,dev]'
+	@$(PIP) --editable '.[all,arrow,dev]'
+	@touch $@
+
+# Rivals have a place of their own, so that they share no library with what is tested.
+$(BENCH)/installed: pyproject.toml benchmarks/requirements.txt
+	@echo "setting up $(BENCH)"
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[files,postgres]' --requirement benchmarks/requirements.txt
 	@touch $@

@@ -8,7 +8,9 @@ import filecmp
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 from penstock.bench.batch import run_penstock
 from penstock.bench.ground import Ground
@@ -25,7 +27,14 @@ PAIRS = [
     ("penstock 100 overlap", "pool 100"),
     ("penstock 1000", "loop"),
     ("penstock 1000", "forked"),
+    ("penstock 1000", "parallel"),
+    ("penstock 1000", "dask"),
 ]
+NEEDED: dict[str, Callable[[], object]] = {
+    "parallel": lambda: which("parallel"),
+    "dask": lambda: find_spec("dask"),
+}
+"""What tells whether a rival is installed that does not come with Python."""
 
 
 def run(ground: Ground, *, lines: int, rounds: int, mixed: int) -> Report:
@@ -45,6 +54,8 @@ def compare(
 ) -> Report:
     """Run all that the pairs name in turns, after a first round in which outputs are compared and nothing counts."""
     data = ground.folder
+    left_out = [name for name, is_here in NEEDED.items() if not is_here()]
+    pairs = [pair for pair in pairs if not set(pair) & set(left_out)]
     names = list(dict.fromkeys(name for pair in pairs for name in reversed(pair)))
     contenders = {name: contender(name, function, source, ground, env) for name in names}
     compare_outputs(contenders, data)
@@ -54,6 +65,7 @@ def compare(
     report.facts = {
         "input bytes": source.stat().st_size,
         "outputs compared byte for byte": names,
+        "not installed": left_out,
         "runs": everything(runs),
     }
     return report
@@ -62,7 +74,7 @@ def compare(
 def contender(
     name: str, function: str, source: Path, ground: Ground, env: dict[str, str] | None
 ) -> Callable[[], Measured]:
-    """Return what runs `penstock SLICE [overlap]`, `pool CHUNK`, `loop` or `forked` once."""
+    """Return what runs `penstock SLICE [overlap]`, `pool CHUNK`, or another way of `benchmarks.rivals` once."""
     way, *how = name.split()
     target = output_of(name, ground.folder)
     if way == "penstock":

@@ -26,3 +26,12 @@ def started_postgres(ground: Ground) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+def server_version(url: str) -> str:
+    """Return the version of a PostgreSQL."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+        return str(row[0]) if row else ""

@@ -1,50 +1,50 @@
-"""Job queues that run the same tasks, each as its documentation starts it.
+"""Job queues that run the same tasks, each as its documentation starts it: on PostgreSQL and SQLite, and the table.
 
 python -m benchmarks.queue_rivals enqueue NAME COUNT
 """
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
 
 from benchmarks.queue_marks import nothing
-
-POSTGRES, REDIS = "BENCHMARK_POSTGRES", "BENCHMARK_REDIS"
-"""Environment variables with the URLs."""
-
-
-class Queue(NamedTuple):
-    """A job queue."""
-
-    packages: tuple[str, ...]
-    settings: str
-    """Those that differ from its defaults, and why."""
-    worker: list[str]
-    """The command, after `python -m`."""
-    processes: int
-    """How many of that command make two worker processes."""
-    prepare: Callable[[], None]
-    enqueue: Callable[[int], None]
-    left: str
-    """The query that tells whether work is left; none for Redis."""
-
-    def missing(self) -> list[str]:
-        """Return the packages that are not installed."""
-        return [name for name in self.packages if _version(name) is None]
-
-    def versions(self) -> dict[str, str | None]:
-        return {name: _version(name) for name in self.packages}
+from benchmarks.queue_of_tasks import FILES, POSTGRES, IsLeft, Left, Queue
+from benchmarks.queue_rivals_redis import ON_REDIS
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def _rows_left(query: str) -> Left:
+    @contextmanager
+    def left() -> Iterator[IsLeft]:
+        import psycopg
+
+        with psycopg.connect(_url(), autocommit=True) as connection:
+            yield lambda: any(connection.execute(query).fetchone() or ())
+
+    return left
+
+
+def _rows_left_in(file: str, query: str) -> Left:
+    @contextmanager
+    def left() -> Iterator[IsLeft]:
+        with closing(sqlite3.connect(_file(file), isolation_level=None)) as connection:
+            yield lambda: any(connection.execute(query).fetchone())
+
+    return left
+
+
+def _file(name: str) -> Path:
+    return Path(os.environ[FILES], name)
+
+
+def _remove(name: str) -> None:
+    for found in Path(os.environ[FILES]).glob(f"{name}*"):
+        found.unlink()
 
 
 def _url() -> str:
@@ -71,7 +71,7 @@ def _penstock_enqueue(count: int) -> None:
     from benchmarks.queue_marks import QueueNothing
     from penstock import configure
 
-    configure(store=_url())
+    configure(store=os.environ["PENSTOCK_STORE"])
     QueueNothing.create_many({} for _ in range(count))
 
 
@@ -176,82 +176,86 @@ def _saq_enqueue(count: int) -> None:
     asyncio.run(put())
 
 
-# Celery -----------------------------------------------------------------------------------------------
+# Huey -------------------------------------------------------------------------------------------------
 
 
-def celery_app() -> Any:
-    from celery import Celery
+def huey_app() -> tuple[Any, Any]:
+    """Return what its worker runs, and the task."""
+    from huey import SqliteHuey
 
-    app = Celery("benchmarks.celery_app", broker=os.environ[REDIS])
-    app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=64)
-    app.task(nothing, name="nothing")
-    return app
-
-
-def _celery_prepare() -> None:
-    redis_client().flushall()
+    app = SqliteHuey(filename=str(_file("huey.db")), fsync=True, results=False)
+    return app, app.task(name="nothing")(nothing)
 
 
-def _celery_enqueue(count: int) -> None:
-    app = celery_app()
-    task = app.tasks["nothing"]
-    with app.producer_pool.acquire(block=True) as producer:
-        for _ in range(count):
-            task.apply_async(producer=producer)
+def _huey_enqueue(count: int) -> None:
+    _, task = huey_app()
+    for _ in range(count):
+        task()
 
 
-def redis_client() -> Any:
-    import redis
-
-    return redis.Redis.from_url(os.environ[REDIS])
-
+_SERVER = ["penstock", "server", "--app", "benchmarks.queue_marks", "--workers", "2", "--processes", "2"]
 
 QUEUES = {
-    "Penstock": Queue(
+    "Penstock on SQLite": Queue(
         ("penstock",),
-        "2 processes of one worker each",
-        ["penstock", "server", "--app", "benchmarks.queue_marks", "--workers", "2", "--processes", "2"],
+        "2 processes of one worker each; every commit synced",
+        _SERVER,
+        1,
+        lambda: _remove("penstock.db"),
+        _penstock_enqueue,
+        _rows_left_in("penstock.db", "SELECT EXISTS (SELECT 1 FROM jobs)"),
+        store=lambda: f"sqlite:///{_file('penstock.db')}",
+    ),
+    "Penstock on PostgreSQL": Queue(
+        ("penstock",),
+        "2 processes of one worker each; every commit synced",
+        _SERVER,
         1,
         _penstock_prepare,
         _penstock_enqueue,
-        "SELECT EXISTS (SELECT 1 FROM penstock.jobs)",
+        _rows_left("SELECT EXISTS (SELECT 1 FROM penstock.jobs)"),
+        store=_url,
     ),
     "PgQueuer": Queue(
         ("pgqueuer", "asyncpg", "uvloop"),
-        "batch size 1000 instead of 10: the best of 10, 100 and 1000 here",
+        "PostgreSQL; batch size 1000 instead of 10: the best of 10, 100 and 1000 here",
         ["benchmarks.pgqueuer_worker", "1000"],
         2,
         _pgqueuer_prepare,
         _pgqueuer_enqueue,
-        "SELECT EXISTS (SELECT 1 FROM pgqueuer)",
+        _rows_left("SELECT EXISTS (SELECT 1 FROM pgqueuer)"),
     ),
     "Procrastinate": Queue(
         ("procrastinate",),
-        "concurrency 10 instead of 1: async tasks that take no time",
+        "PostgreSQL; concurrency 10 instead of 1: async tasks that take no time",
         ["benchmarks.procrastinate_worker"],
         2,
         _procrastinate_prepare,
         _procrastinate_enqueue,
-        "SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))",
+        _rows_left("SELECT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))"),
+        most=2000,
     ),
     "SAQ": Queue(
         ("saq",),
-        "concurrency 100 instead of 10: async tasks that take no time",
+        "PostgreSQL; concurrency 100 instead of 10: async tasks that take no time",
         ["benchmarks.saq_worker"],
         2,
         _saq_prepare,
         _saq_enqueue,
-        "SELECT EXISTS (SELECT 1 FROM saq_jobs WHERE status IN ('new', 'queued', 'active'))",
+        _rows_left("SELECT EXISTS (SELECT 1 FROM saq_jobs WHERE status IN ('new', 'queued', 'active'))"),
+        most=2000,
     ),
-    "Celery": Queue(
-        ("celery", "redis"),
-        "Redis as it is installed; results ignored, prefetch multiplier 64 instead of 4, as it advises for short tasks",
-        ["celery", "-A", "benchmarks.celery_worker", "worker", "-c", "2", "--without-gossip", "--without-mingle"],
+    "Huey": Queue(
+        ("huey",),
+        "SQLite with fsync, which is off by default; processes instead of threads; no results",
+        ["huey.bin.huey_consumer", "benchmarks.huey_worker.huey", "-k", "process", "-w", "2", "-q"],
         1,
-        _celery_prepare,
-        _celery_enqueue,
-        "",
+        lambda: _remove("huey.db"),
+        _huey_enqueue,
+        _rows_left_in("huey.db", "SELECT EXISTS (SELECT 1 FROM task)"),
+        most=5000,
     ),
+    **ON_REDIS,
 }
 
 if __name__ == "__main__":

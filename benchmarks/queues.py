@@ -1,7 +1,8 @@
 """Job queues beside each other: the same jobs that do nothing, two worker processes, default durability.
 
-On one PostgreSQL with its defaults, fsync and synchronous_commit included; Celery on Redis with its own. What is
-measured lasts from the first job performed, which its process notes, until nothing is left.
+On one PostgreSQL with its defaults, fsync and synchronous_commit included; SQLite files that are synced at each commit;
+Redis with an append-only file that is synced every second. What is measured lasts from the first job performed, which
+its process notes, until nothing is left.
 """
 
 import os
@@ -11,14 +12,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from shutil import which
 from statistics import median
-from typing import Any
 
-from benchmarks.postgres import started_postgres
+from benchmarks.postgres import server_version, started_postgres
 from benchmarks.queue_marks import FOLDER, first
-from benchmarks.queue_rivals import POSTGRES, QUEUES, REDIS, Queue, redis_client
+from benchmarks.queue_of_tasks import FILES, POSTGRES, REDIS, Queue
+from benchmarks.queue_rivals import QUEUES
 from penstock.bench.ground import Ground
 from penstock.bench.processes import cpu_seconds, family
 from penstock.bench.report import Report, Row
@@ -26,6 +28,7 @@ from penstock.bench.report import Report, Row
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = "pip install --requirement benchmarks/requirements.txt"
 SETTINGS = {"jobs": (20_000, 500), "rounds": (5, 1)}
+OURS = [name for name in QUEUES if name.startswith("Penstock")]
 LOOK_SECONDS = 0.01
 PORT = 6399
 WARM_UP = 200
@@ -42,17 +45,18 @@ def run(ground: Ground, *, jobs: int, rounds: int) -> Report:
         else:
             contenders[name] = queue
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    with started_postgres(ground) as url, _redis(ground.folder, needed="Celery" in contenders) as redis_url:
-        os.environ |= {POSTGRES: url, REDIS: redis_url, "PENSTOCK_STORE": url}
+    with started_postgres(ground) as url, _redis(ground.folder, list(contenders.values())) as redis_url:
+        os.environ |= {POSTGRES: url, REDIS: redis_url, FILES: str(ground.folder)}
         for number in range(rounds + 1):
             for name in contenders if number % 2 == 0 else reversed(list(contenders)):
-                made = _once(contenders[name], name, jobs if number else min(jobs, WARM_UP))
+                most = min(jobs if number else WARM_UP, contenders[name].most)
+                made = _once(contenders[name], name, most)
                 print(f"  round {number}, {name}: {made[0]:,.0f}/s", flush=True)
                 if number:
                     runs[name].append(made)
-        server = _setting(url, "server_version")
+        server = server_version(url)
     return Report(
-        {f"{jobs:,} jobs that do nothing": _rates(runs), "ratios within each round": _ratios(runs)},
+        {"jobs that do nothing": _rates(runs, jobs), "ratios within each round": _ratios(runs)},
         {
             "runs": runs,
             "left out": left_out,
@@ -68,13 +72,14 @@ def _not_here(queue: Queue) -> str | None:
     missing = queue.missing()
     if missing:
         return f"{', '.join(missing)} not installed: {REQUIREMENTS}"
-    if not queue.left and which("redis-server") is None:
+    if queue.needs_redis and which("redis-server") is None:
         return "redis-server is not installed: apt-get install redis-server"
     return None
 
 
 def _once(queue: Queue, name: str, count: int) -> tuple[float, float]:
     """Return jobs a second, and CPU microseconds of the worker's processes for each."""
+    os.environ["PENSTOCK_STORE"] = queue.store()
     queue.prepare()
     # What is enqueued first is not measured, and need not be synced by each that does it one by one.
     quickly = {**os.environ, "PGOPTIONS": "-c synchronous_commit=off"}
@@ -87,7 +92,7 @@ def _once(queue: Queue, name: str, count: int) -> tuple[float, float]:
             for _ in range(queue.processes)
         ]
         try:
-            with _left(queue) as is_left:
+            with queue.left() as is_left:
                 while is_left():
                     time.sleep(LOOK_SECONDS)
                     if any(worker.poll() is not None for worker in workers):
@@ -107,67 +112,37 @@ def _once(queue: Queue, name: str, count: int) -> tuple[float, float]:
                     worker.wait()
 
 
-@contextmanager
-def _left(queue: Queue) -> Iterator[Any]:
-    """Give what tells whether work is left."""
-    if not queue.left:
-        client = redis_client()
-        yield lambda: client.llen("celery") + client.hlen("unacked") > 0
-        return
-    import psycopg
-
-    with psycopg.connect(os.environ[POSTGRES], autocommit=True) as connection:
-
-        def is_left() -> bool:
-            row = connection.execute(queue.left).fetchone()
-            return bool(row and row[0])
-
-        yield is_left
-
-
-def _rates(runs: dict[str, list[tuple[float, float]]]) -> list[Row]:
-    rows = []
+def _rates(runs: dict[str, list[tuple[float, float]]], jobs: int) -> list[Row]:
+    rows: list[Row] = []
     for name, made in runs.items():
         rates = [rate for rate, _ in made]
         cpu = median(cost for _, cost in made)
-        rows.append(
-            {"": name, "jobs/s": median(rates), "least": min(rates), "most": max(rates), "CPU µs, start included": cpu}
-        )
+        row = {"": name, "jobs": min(jobs, QUEUES[name].most), "jobs/s": median(rates)}
+        rows.append({**row, "least": min(rates), "most": max(rates), "CPU µs, start included": cpu})
     return rows
 
 
 def _ratios(runs: dict[str, list[tuple[float, float]]]) -> list[Row]:
-    ours = [rate for rate, _ in runs["Penstock"]]
     rows = []
-    for name, made in runs.items():
-        if name != "Penstock":
-            found = [one / rate for one, (rate, _) in zip(ours, made, strict=True)]
-            rows.append({"": f"Penstock : {name}", "median": median(found), "least": min(found), "most": max(found)})
+    for ours, name in product(OURS, runs):
+        if name not in OURS:
+            found = [one / rate for (one, _), (rate, _) in zip(runs[ours], runs[name], strict=True)]
+            rows.append({"": f"{ours} : {name}", "median": median(found), "least": min(found), "most": max(found)})
     return rows or [{"": "no rival is installed"}]
 
 
 @contextmanager
-def _redis(folder: Path, *, needed: bool) -> Iterator[str]:
-    """Start a Redis with its defaults."""
-    program = which("redis-server") if needed else None
+def _redis(folder: Path, queues: list[Queue]) -> Iterator[str]:
+    """Start a Redis that keeps what it was told, where one is needed."""
+    program = which("redis-server") if any(queue.needs_redis for queue in queues) else None
     if program is None:
         yield ""
         return
-    process = subprocess.Popen(
-        [program, "--port", str(PORT), "--dir", str(folder), "--dbfilename", "bench-redis.rdb"],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield f"redis://127.0.0.1:{PORT}/0"
-    finally:
-        process.terminate()
-        process.wait()
-        (folder / "bench-redis.rdb").unlink(missing_ok=True)
-
-
-def _setting(url: str, name: str) -> str:
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        row = connection.execute(f"SHOW {name}").fetchone()
-        return str(row[0]) if row else ""
+    with tempfile.TemporaryDirectory(prefix="redis-", dir=folder) as kept:
+        words = ["--port", str(PORT), "--dir", kept, "--appendonly", "yes", "--appendfsync", "everysec"]
+        process = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL)
+        try:
+            yield f"redis://127.0.0.1:{PORT}/0"
+        finally:
+            process.terminate()
+            process.wait()

@@ -1,11 +1,14 @@
 """Other ways to apply a function to each line of a file; they store nothing.
 
-python -m benchmarks.rivals loop|forked|pool FUNCTION INPUT OUTPUT [CHUNK]
+python -m benchmarks.rivals loop|forked|pool|parallel|dask FUNCTION INPUT OUTPUT [CHUNK]
 """
 
 import os
+import shlex
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import Pool
@@ -54,6 +57,35 @@ def pool(function: Function, source: str, target: str, chunk: str) -> None:
         workers.join()
 
 
+def parallel(function: Function, source: str, target: str) -> None:
+    """GNU parallel: two processes over parts of the file, whose outputs are kept in order."""
+    command = [sys.executable, "-m", "benchmarks.rivals", "filter", function.__name__, "-", "-"]
+    with open(target, "wb") as results:
+        words = ["--pipepart", "--arg-file", source, "--block", "-2", "--jobs", "2", "--keep-order"]
+        subprocess.run(["parallel", *words, shlex.join(command)], stdout=results, check=True)
+
+
+def filter_lines(function: Function, _source: str, _target: str) -> None:
+    """Standard input to standard output: what GNU parallel starts."""
+    while block := sys.stdin.buffer.read(BLOCK) + sys.stdin.buffer.readline():
+        done = [function(line) for line in block.decode().split("\n")[:-1]]
+        sys.stdout.buffer.write(("\n".join(done) + "\n").encode())
+
+
+def dask(function: Function, source: str, target: str) -> None:
+    """A Dask bag with two processes, its default scheduler for bags; its files put behind each other."""
+    import dask
+    from dask import bag
+
+    with dask.config.set(scheduler="processes", num_workers=2), tempfile.TemporaryDirectory() as folder:
+        lines = bag.read_text(source, blocksize=16 * BLOCK)
+        written = lines.map(lambda line: function(line[:-1])).to_textfiles(f"{folder}/*.txt", last_endline=True)
+        with open(target, "wb") as whole:
+            for name in written:
+                with open(name, "rb") as part:
+                    shutil.copyfileobj(part, whole, BLOCK)
+
+
 def _fork(function: Function, source: str, start: int, end: int, target: str) -> int:
     child = os.fork()
     if child == 0:
@@ -75,4 +107,12 @@ def _blocks(source: str, start: int, end: int) -> Iterator[bytes]:
 
 if __name__ == "__main__":
     way, name, *rest = sys.argv[1:]
-    {"loop": loop, "forked": forked, "pool": pool}[way](getattr(functions, name), *rest)
+    ways = {
+        "loop": loop,
+        "forked": forked,
+        "pool": pool,
+        "parallel": parallel,
+        "filter": filter_lines,
+        "dask": dask,
+    }
+    ways[way](getattr(functions, name), *rest)

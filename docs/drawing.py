@@ -1,16 +1,19 @@
-"""Draws the pictures of the documentation as SVG: states with the moves between them, and boxes with arrows.
+"""Draws the pictures of the documentation as SVG: states and their moves, boxes with arrows, and bars.
 
 What is drawn comes from tables; here is only where things stand and how they look.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 INK, LINE, FILL, ENDED, PAPER = "#1f2d3a", "#5b7083", "#e3f1ef", "#eceff1", "#ffffff"
 WIDTH, HEIGHT = 116, 40
 """The size of a state's box."""
+OURS, OTHERS = "#1f8a7f", "#b6c2cc"
+BAR, BAR_LEFT, BAR_LENGTH = 32, 310, 460
+"""Of bars: how far apart they are, where they begin, and how long the longest is."""
 
 HEAD = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-labelledby="title"
@@ -77,10 +80,27 @@ def arrow(start: tuple[float, float], end: tuple[float, float], words: str = "",
     return line + ("\n" + _text((x1 + x2) / 2, (y1 + y2) / 2 + 4, words, size=12, halo=True) if words else "")
 
 
-def _text(x: float, y: float, words: str, *, size: float, bold: bool = False, halo: bool = False) -> str:
+def bars_picture(title: str, bars: Sequence[tuple[str, float, str]]) -> str:
+    """Return bars from top to bottom, each with its name, its length and how that is said; those of ours stand out."""
+    longest = max((value for _, value, _ in bars), default=1.0)
+    parts = [_text(20, 30, title if bars else f"{title}: not measured", size=15, bold=True, anchor="start")]
+    for number, (name, value, shown) in enumerate(bars):
+        y = 50 + number * BAR
+        ours = name.startswith("Penstock")
+        length = max(1.0, value / longest * BAR_LENGTH)
+        fill = OURS if ours else OTHERS
+        parts.append(_text(BAR_LEFT - 10, y + 17, name.replace("`", ""), size=13, bold=ours, anchor="end"))
+        parts.append(f'<rect x="{BAR_LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 8}" rx="3" fill="{fill}"/>')
+        parts.append(_text(BAR_LEFT + length + 8, y + 17, shown.format(value), size=13, anchor="start"))
+    return picture(title, parts, (BAR_LEFT + BAR_LENGTH + 100, 64 + len(bars) * BAR))
+
+
+def _text(
+    x: float, y: float, words: str, *, size: float, bold: bool = False, halo: bool = False, anchor: str = "middle"
+) -> str:
     weight = ' font-weight="600"' if bold else ""
     around = f' stroke="{PAPER}" stroke-width="5" paint-order="stroke" stroke-linejoin="round"' if halo else ""
-    place = f'x="{x:.0f}" y="{y:.0f}" text-anchor="middle" font-size="{size:g}"'
+    place = f'x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" font-size="{size:g}"'
     return f"<text {place}{weight}{around}>{escape(words)}</text>"
 
 

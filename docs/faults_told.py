@@ -20,7 +20,7 @@ def faults_page() -> str:
         lines += [_fault_row(fault) for fault in data["fault"] if fault["section"] == name]
     lines += ["", *FAULT_POINTS.strip().splitlines(), "", "| point | where |", "| --- | --- |"]
     lines += [f"| `{name}` | {where} |" for name, where in POINTS.items()]
-    return "\n".join([*lines, "", *_played(), ""])
+    return "\n".join([*lines, "", *_played(), "", *_soaked(), ""])
 
 
 def _fault_row(fault: dict[str, Any]) -> str:
@@ -48,6 +48,21 @@ def _played() -> Iterator[str]:
     yield from (f"| {name} | {count} |" for name, count in told["rounds"].items())
     yield from ("", "| what happened | times |", "| --- | --- |")
     yield from (f"| {name} | {count} |" for name, count in told["happened"].items())
+
+
+def _soaked() -> Iterator[str]:
+    yield from SOAK.strip().splitlines()
+    yield ""
+    path = HERE / "soak_summary.json"
+    if not path.exists():
+        yield "Not run yet."
+        return
+    told = json.loads(path.read_text("utf-8"))
+    rows = told["rows"]
+    yield f"Run on {told['date']} with Python {told['python']}:"
+    yield from ("", f"| | {' | '.join(row['store'] for row in rows)} |", f"| --- |{' --- |' * len(rows)}")
+    for name in list(rows[0])[1:]:
+        yield f"| {name} | {' | '.join(str(row[name]) for row in rows)} |"
 
 
 FAULTS_INTRODUCTION = """
@@ -79,6 +94,17 @@ up: each job that was acknowledged is there, was performed, has its result and i
 at the same time; the output of the batch job is what a bare loop gives; exactly one instance of the schedule is to
 come; nobody holds anything. A round is played again by its seed: `python -m tests.faults --rounds 1 --seed N`. In
 `make test` seven rounds are played.
+"""
+
+
+SOAK = """
+## A soak
+
+`make soak` works for an hour (`SECONDS=` for longer), half of it on each store: two servers with small jobs at about
+70 % of what they can do, and batch jobs beside them, in laps of half a minute. A worker or a whole server is killed
+every few seconds, and replaced. After each lap everything is accounted for, as after a round. One server is never
+killed, only its workers. Memory is the median of the second quarter of the time and of the last: it grows where that
+is more than a tenth and 5 MB above the former, for the dispatcher of that server or for all workers.
 """
 
 

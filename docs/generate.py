@@ -21,7 +21,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from catalogues import errors_page, events_page, lifecycles_page  # noqa: E402
+from coverage_told import coverage_page  # noqa: E402
 from faults_told import engines_page, faults_page  # noqa: E402
+from figures import FIGURE_PICTURES, figures_page  # noqa: E402
 from pictures import PICTURES  # noqa: E402
 from scale_model import scale_page  # noqa: E402
 
@@ -253,7 +255,9 @@ What JobReactor does, how it is said in Penstock, or what is different and why; 
 
 PAGES = {
     "engines.md": engines_page,
+    "coverage.md": coverage_page,
     "faults.md": faults_page,
+    "figures.md": figures_page,
     "scale.md": scale_page,
     "api.md": api_page,
     "moves.md": moves_page,
@@ -261,6 +265,7 @@ PAGES = {
     "events.md": events_page,
     "errors.md": errors_page,
     **PICTURES,
+    **FIGURE_PICTURES,
     "commands.md": commands_page,
     "hooks.md": hooks_page,
     "rocket-job.md": rocket_job_page,

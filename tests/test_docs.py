@@ -127,6 +127,11 @@ class TestFaults:
         told = json.loads((ROOT / "docs" / "faults_summary.json").read_text("utf-8"))
         assert told["errors"] == 0
 
+    def test_in_no_soak_that_is_told_of_anything_was_wrong(self):
+        path = ROOT / "docs" / "soak_summary.json"
+        rows = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
+        assert [row["store"] for row in rows if row["wrong"]] == []
+
 
 ENGINES = tomllib.loads((ROOT / "docs" / "engines.toml").read_text("utf-8"))
 

@@ -23,7 +23,7 @@ LAYERS = [
     # Beside errors and clock in the design; both refuse with an error.
     ("ids", "faults"),
     ("states", "keyring", "config"),
-    ("query", "events", "streams", "records"),
+    ("query", "events", "streams", "records", "tracing"),
     # Rows of files; a table is written as any output is.
     ("tabular",),
     # The store's protocol deals in rows; `store/__init__` opens engines by the scheme of the settings' URL.

@@ -59,6 +59,8 @@ class Settings:
     """Where syslog is: `/dev/log`, or `host:port` for UDP."""
     log_handlers: tuple[str | Callable[[], Any], ...] = ()
     """Functions, as `module:function`, that return a `logging.Handler` or a list of them; called in each process."""
+    tracing: str | Callable[[], Any] | None = None
+    """A function, as `module:function`, that returns a `TracerProvider` of OpenTelemetry; called in each worker."""
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -150,6 +152,7 @@ _CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "log_file": _text_or_none,
     "syslog": _text_or_none,
     "log_handlers": _several_or_callables,
+    "tracing": _text_or_callable,
 }
 
 

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +62,7 @@ def serve(seed: int, postgres: OwnPostgres | None, store: str | None = None, *ch
     kind = store or (chance.choice((SQLITE, POSTGRES)) if postgres is not None else SQLITE)
     told = Served(seed, kind)
     began = time.monotonic()
-    with _scene(chance, postgres if kind == POSTGRES else None) as scene:
+    with open_scene(chance, postgres if kind == POSTGRES else None) as scene:
         try:
             _play(scene, told, chosen)
         except (AssertionError, StoreError, subprocess.TimeoutExpired) as error:
@@ -87,10 +87,10 @@ def _play(scene: Scene, told: Served, chosen: tuple[str, ...]) -> None:
         _keep_serving(scene, chance.random() * 1.5 + 0.3)
         told.happened.append(act.name)
         act.act(scene)
-    _await_rest(scene)
+    await_rest(scene)
     while not scene.stop():
-        _await_rest(scene)
-    with _books(scene) as books:
+        await_rest(scene)
+    with books_of(scene) as books:
         told.errors += list(books.wrong())
 
 
@@ -113,13 +113,18 @@ def _keep_serving(scene: Scene, seconds: float) -> None:
         time.sleep(0.05)
 
 
-def _await_rest(scene: Scene) -> None:
+def await_rest(scene: Scene) -> None:
+    """Keep serving until all work has come to its end.
+
+    Raises:
+        AssertionError: it does not in time.
+    """
     deadline = time.monotonic() + ENOUGH
     while True:
         scene.serve()
         assert time.monotonic() < deadline, f"work has not come to its end: {_left(scene)}"
         if scene.has_loaded():
-            with suppress(StoreError), _books(scene) as books:
+            with suppress(StoreError), books_of(scene) as books:
                 if books.is_at_rest():
                     return
         time.sleep(0.2)
@@ -128,12 +133,13 @@ def _await_rest(scene: Scene) -> None:
 def _left(scene: Scene) -> str:
     if not scene.has_loaded():
         return f"the client still runs, and has said {scene.clients[-1].out[-80:]!r}"
-    with _books(scene) as books:
+    with books_of(scene) as books:
         return "; ".join(books.left())
 
 
 @contextmanager
-def _books(scene: Scene) -> Iterator[Books]:
+def books_of(scene: Scene) -> Iterator[Books]:
+    """Open the books of a scene."""
     try:
         yield Books(scene)
     finally:
@@ -141,10 +147,13 @@ def _books(scene: Scene) -> Iterator[Books]:
 
 
 @contextmanager
-def _scene(chance: random.Random, postgres: OwnPostgres | None) -> Iterator[Scene]:
+def open_scene(
+    chance: random.Random, postgres: OwnPostgres | None, make: Callable[..., Scene] = Scene
+) -> Iterator[Scene]:
+    """Make a scene with a store of its own, on SQLite or behind a proxy on PostgreSQL; at the end nothing is left."""
     with tempfile.TemporaryDirectory(prefix="penstock-faults-") as name, contextlib.ExitStack() as stack:
         lab = Lab(Path(name))
-        scene = Scene(lab, chance, postgres)
+        scene = make(lab, chance, postgres)
         if postgres is None:
             scene.disk = stack.enter_context(_own_disk(lab))
             lab.store = "disk/penstock.db"

@@ -27,8 +27,17 @@ def cpu_seconds(pids: list[int]) -> float:
 
 def peak_megabytes(pid: int) -> float:
     """Return the most memory a process has had, in MB. Of one that is ending there is nothing left to read."""
+    return _megabytes(pid, "VmHWM")
+
+
+def resident_megabytes(pid: int) -> float:
+    """Return the memory a process has now, in MB. Of one that is ending there is nothing left to read."""
+    return _megabytes(pid, "VmRSS")
+
+
+def _megabytes(pid: int, name: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+    return int(status.partition(f"{name}:")[2].split()[0]) * 1024 / 1e6
 
 
 def _cpu_seconds(pid: int) -> float:

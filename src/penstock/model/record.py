@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PrivateAttr
 from pydantic_core import to_jsonable_python
 
-from penstock import clock
+from penstock import clock, tracing
 from penstock.config import settings
 from penstock.errors import UnstorableValue
 from penstock.hooks import Throttle
@@ -300,6 +300,8 @@ class JobRecord(BaseModel, metaclass=JobMeta, abstract=True):
     def new_row(self) -> JobRow:
         """Return the row that stores the job for the first time."""
         self._take_over_values(self.stored_document())
+        if tracing.FIELD not in type(self).model_fields:
+            self.row.fields = tracing.with_context(self.row.fields)
         return self.row
 
     def _take_over_values(self, stored_document: str | None = None) -> None:

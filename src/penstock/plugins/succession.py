@@ -4,7 +4,7 @@ import json
 from typing import Any, Self
 from uuid import UUID
 
-from penstock import faults
+from penstock import faults, tracing
 from penstock.model.fields import field
 from penstock.model.job import Job
 from penstock.model.storing import prepare_new
@@ -37,7 +37,9 @@ class Succession(Job, abstract=True):
             self.__dict__["succeeded_by"] = following.id
             # First this one, so that a unique key is free.
             store.update_job(self.id, self.changed_values())
-            store.insert_unless_taken(prepare_new(following))
+            with tracing.detached():
+                row = prepare_new(following)
+            store.insert_unless_taken(row)
             faults.at("in_succession")
         faults.at("after_succession")
         self.note_written()

@@ -5,13 +5,13 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from penstock.batch.job import batch_job_of
-from penstock.errors import AppImportError
+from penstock.errors import AppImportError, ConfigurationError, PenstockError
 from penstock.model.job import Job
 from penstock.model.kinds import known_kinds
 
@@ -50,6 +50,28 @@ def import_target(spec: str) -> type[Job]:
     if inspect.isroutine(target):
         return known_kinds().get(spec) or batch_job_of(target, kind=spec)
     raise AppImportError(f"{spec} is neither a job class nor a function, but {target!r}")
+
+
+def function_of(source: str | Callable[[], Any]) -> Callable[[], Any]:
+    """Return the function that a setting names as `module:function`, or gives.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if callable(source):
+        return source
+    module_name, _, name = source.partition(":")
+    if not name:
+        raise ConfigurationError("write it as module:function")
+    try:
+        found: Any = import_module(module_name)
+    except PenstockError as error:
+        raise ConfigurationError(str(error)) from None
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise ConfigurationError(f"the module {module_name} has no function {name}")
+    return found  # type: ignore[no-any-return]
 
 
 def import_module(name: str) -> ModuleType:

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from penstock.errors import ConfigurationError, PenstockError
-from penstock.server.app import import_module
+from penstock.errors import ConfigurationError
+from penstock.server.app import function_of
 
 HandlerSource = str | Callable[[], Any]
 """What gives handlers: `module:function`, or the function."""
@@ -22,7 +22,7 @@ def handlers_from(sources: Iterable[HandlerSource]) -> list[logging.Handler]:
 
 def _handlers_from(source: HandlerSource) -> list[logging.Handler]:
     try:
-        return _handlers_of(_function(source)())
+        return _handlers_of(function_of(source)())
     except ConfigurationError as error:
         raise ConfigurationError(f"setting log_handlers: {name_of(source)}: {error}") from None
     except (Exception, SystemExit) as error:
@@ -30,8 +30,8 @@ def _handlers_from(source: HandlerSource) -> list[logging.Handler]:
         raise ConfigurationError(f"setting log_handlers: {name_of(source)} raised {what}") from error
 
 
-def importable_name(source: HandlerSource) -> str:
-    """Return the name by which another process finds a function.
+def importable_name(source: HandlerSource, setting: str = "log_handlers") -> str:
+    """Return the name by which another process finds a function that a setting gives.
 
     Raises:
         ConfigurationError: it would not find it.
@@ -39,7 +39,7 @@ def importable_name(source: HandlerSource) -> str:
     name = name_of(source)
     if callable(source) and (name.startswith("__main__:") or "<" in name):
         raise ConfigurationError(
-            f"setting log_handlers: workers cannot import {name}; give a function at the top of a module"
+            f"setting {setting}: workers cannot import {name}; give a function at the top of a module"
         )
     return name
 
@@ -49,23 +49,6 @@ def name_of(source: HandlerSource) -> str:
     if isinstance(source, str):
         return source
     return f"{getattr(source, '__module__', '?')}:{getattr(source, '__qualname__', repr(source))}"
-
-
-def _function(source: HandlerSource) -> Callable[[], Any]:
-    if callable(source):
-        return source
-    module_name, _, name = source.partition(":")
-    if not name:
-        raise ConfigurationError("write it as module:function")
-    try:
-        found: Any = import_module(module_name)
-    except PenstockError as error:
-        raise ConfigurationError(str(error)) from None
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise ConfigurationError(f"the module {module_name} has no function {name}")
-    return found  # type: ignore[no-any-return]
 
 
 def _handlers_of(returned: Any) -> list[logging.Handler]:

@@ -8,6 +8,7 @@ from typing import Any
 from penstock.config import settings
 from penstock.errors import ConfigurationError
 from penstock.server.chosen import Chosen
+from penstock.server.log_handlers import importable_name
 from penstock.server.logs import options_of, travelling
 from penstock.server.markers import MOST_SLOTS
 
@@ -66,5 +67,6 @@ def settings_of_workers() -> dict[str, Any]:
         "max_slice": chosen.max_slice,
         "max_document": chosen.max_document,
         **({"keyring": chosen.keyring} if isinstance(chosen.keyring, str) else {}),
+        **({"tracing": importable_name(chosen.tracing, "tracing")} if chosen.tracing else {}),
         **travelling(options_of(chosen)),
     }

@@ -26,6 +26,7 @@ from penstock.server.deadlines import Deadlines
 from penstock.server.log_pieces import Piece, begin_piece
 from penstock.server.messages import Decision, JobDone, LearnJob, Reply, RunHook, RunJob, RunSlice, SliceDone, Task
 from penstock.server.settling import UNKNOWN_SECONDS
+from penstock.server.spans import traced
 from penstock.states import Move
 from penstock.store import current_store
 
@@ -86,11 +87,13 @@ class Performer:
         job.row.worker = self._worker_name
         begin_piece("perform", job.log_level, seals=_seals(job))
         with self._work_of(job) as concluding:
+            span = traced(job, seals=_seals(job), attempt=job.row.attempt)
             try:
-                with self._limit(job) if concluding is None else concluding.work.timed():
+                with self._limit(job) if concluding is None else concluding.work.timed(), span:
                     verdict = attempt(job)
             except BaseException as error:  # The time-out, in the midst of our own code.
                 verdict = failed(job, error)
+            span.end_job(verdict)
             reply = self._reply(task.key, job, verdict)
             return reply if concluding is None else concluding.job(job, task, reply, partial(self._end_of, task, job))
 
@@ -101,7 +104,10 @@ class Performer:
                 job = load_job(task.row)
                 job.row.worker = self._worker_name
                 begin_piece("perform", job.log_level)
-                reply = self._reply(task.key, job, await attempt_on_loop(job))
+                with traced(job, seals=_seals(job), attempt=job.row.attempt) as span:
+                    verdict = await attempt_on_loop(job)
+                span.end_job(verdict)
+                reply = self._reply(task.key, job, verdict)
             except UnknownKind:
                 return JobDone(task.key, 0.0, None, None, {}, {}, unknown=True)
             except BaseException as error:
@@ -180,8 +186,10 @@ class Performer:
             if watched:
                 job.watch_records(self._note_place, lambda: self._limit_of_record(job), alone=task.crash_count > 0)
             work = SliceWork(task.number, task.first_record, task.done, task.payload)
-            with timed:
+            facts = {"penstock.slice.number": task.number, "penstock.slice.first_record": task.first_record}
+            with timed, traced(job, seals=_seals(job), attempt=task.attempt, **facts) as span:
                 outcome = perform_slice(job, work, worker_name=self._worker_name)
+            span.end_slice(outcome)
         except BaseException as error:
             return self._broken_slice(task, error)
         finally:

@@ -24,6 +24,7 @@ from penstock import faults
 from penstock.config import configure, settings
 from penstock.errors import PenstockError
 from penstock.functions import destination
+from penstock.server import spans
 from penstock.server.app import import_app
 from penstock.server.channel import Channel
 from penstock.server.facts import facts_of_kinds
@@ -148,6 +149,7 @@ class Worker:
     def _leave(self, code: int) -> NoReturn:
         """Exit when what was logged is written. What waits here is not begun meanwhile."""
         self._inbox.recall(None)
+        spans.flush()
         if self._log is not None:
             self._log.close(LEAVE_SECONDS)
         os._exit(code)
@@ -158,6 +160,7 @@ class Worker:
             self._start_log(setup)
             import_app(setup.app)
             self._complete_log()
+            spans.set_up(settings().tracing)
             search_less()
         except PenstockError as error:
             self._channel.send([StartFailed(str(error))])
