@@ -19,11 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.postgres import OwnPostgres, own_postgres
 from tests.faults.disturbances import DISTURBANCES, POSTGRES, SQLITE
 from tests.faults.memory import Series
 from tests.faults.scene import CREATED_AT_ONCE, Scene
 from tests.faults.serving import await_rest, books_of, open_scene
+from tests.postgres import OwnPostgres, own_postgres
 from tests.process.lab import Started, wait_for
 
 from penstock.errors import StoreError

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.postgres import OwnPostgres, own_postgres
 from tests.faults.memory import Series
 from tests.faults.soak import Soaked, soak, told
+from tests.postgres import OwnPostgres, own_postgres
 
 
 def series(*megabytes: float) -> Series:

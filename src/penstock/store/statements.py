@@ -1,4 +1,4 @@
-"""Named SQL: each statement of a `.sql` file under the name its `-- name:` line gives it."""
+"""Named SQL: each statement of an engine's `.sql` files under the name its `-- name:` line gives it."""
 
 import re
 from importlib.resources import files
@@ -6,22 +6,28 @@ from importlib.resources import files
 _HEADER = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
-def load_statements(file: str, **parts: str) -> dict[str, str]:
-    """Return the statements of `store/sql/<file>`, with `{part}` replaced by each of `parts`.
+def load_statements(engine: str, **parts: str) -> dict[str, str]:
+    """Return the statements of `store/sql/<engine>/*.sql`, with `{part}` replaced by each of `parts`.
+
+    A file holds those of the module of that name: `claims.sql` those of `claims.py`.
 
     Raises:
-        ValueError: a name stands twice in the file.
+        ValueError: a name stands twice.
     """
-    text = (files("penstock.store") / "sql" / file).read_text("utf-8")
+    statements: dict[str, str] = {}
+    for entry in (files("penstock.store") / "sql" / engine).iterdir():
+        _, *pieces = _HEADER.split(entry.read_text("utf-8"))
+        for name, body in zip(pieces[::2], pieces[1::2], strict=True):
+            if name in statements:
+                raise ValueError(f"{entry.name}: a second statement is named {name}")
+            statements[name] = _filled(body.strip(), parts)
+    return statements
+
+
+def _filled(text: str, parts: dict[str, str]) -> str:
     for name, part in parts.items():
         text = text.replace("{" + name + "}", part)
-    _, *pieces = _HEADER.split(text)
-    statements: dict[str, str] = {}
-    for name, body in zip(pieces[::2], pieces[1::2], strict=True):
-        if name in statements:
-            raise ValueError(f"{file}: two statements are named {name}")
-        statements[name] = body.strip()
-    return statements
+    return text
 
 
 def load_migrations(folder: str) -> list[tuple[int, str, str]]:

@@ -54,7 +54,7 @@ class PostgresStore(
         self.url = url
         self.place = Place.of(url)
         self.sql = load_statements(
-            "postgres.sql",
+            "postgres",
             job_columns=", ".join(JOB_COLUMNS),
             job_places=", ".join(["%s"] * len(JOB_COLUMNS)),
             schema=self.place.schema,

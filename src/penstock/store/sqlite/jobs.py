@@ -24,7 +24,7 @@ from penstock.store.sqlite.many import MANY_IDS
 from penstock.store.statements import load_statements
 
 SQL: Final = load_statements(
-    "sqlite.sql",
+    "sqlite",
     job_columns=", ".join(JOB_COLUMNS),
     job_places=", ".join("?" * len(JOB_COLUMNS)),
     many_ids=MANY_IDS,
