@@ -61,16 +61,17 @@ def paths_of(single: UUID, batch: UUID) -> dict[str, str]:
     return {**PLAIN, **lists, "job": f"/jobs/{single}", "batch job": f"/jobs/{batch}"}
 
 
-def line_of(name: str, rows: list[int], seconds: list[float]) -> dict[str, str]:
-    """Return the line of a page: its rows and the median of its seconds, on the empty store and on the filled one."""
-    empty, filled = (1000 * each for each in seconds)
+def line_of(name: str, rows: list[int], seconds: list[list[float]]) -> dict[str, str]:
+    """Return the line of a page: its rows and its seconds in each round, on the empty store and on the filled one."""
+    empty, filled = seconds
+    ratio = median(two / one for one, two in zip(empty, filled, strict=True))
     return {
         "page": name,
         "rows empty": f"{rows[0]:,}",
         "rows filled": f"{rows[1]:,}",
-        "ms empty": f"{empty:.2f}",
-        "ms filled": f"{filled:.2f}",
-        "ratio": f"{filled / empty:.2f}",
+        "ms empty": f"{1000 * median(empty):.2f}",
+        "ms filled": f"{1000 * median(filled):.2f}",
+        "ratio": f"{ratio:.2f}",
     }
 
 
@@ -111,17 +112,18 @@ def served(url: str) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
-def _timed(urls: list[str], paths: list[dict[str, str]], rounds: int) -> dict[str, list[float]]:
-    """Return the median seconds of every page at each address; the first of each does not count."""
+def _timed(urls: list[str], paths: list[dict[str, str]], rounds: int) -> dict[str, list[list[float]]]:
+    """Return the seconds of every page at each address, round by round; every other round goes backwards."""
     browsers = [Browser(url) for url in urls]
     taken: dict[str, list[list[float]]] = {name: [[] for _ in urls] for name in paths[0]}
     for number in range(rounds + 1):
         for name, seconds in taken.items():
-            for browser, path, into in zip(browsers, paths, seconds, strict=True):
+            turns = list(zip(browsers, paths, seconds, strict=True))
+            for browser, path, into in turns[:: -1 if number % 2 else 1]:
                 took, _ = browser.get(path[name])
-                if number:
+                if number:  # The first does not count.
                     into.append(took)
-    return {name: [median(each) for each in seconds] for name, seconds in taken.items()}
+    return taken
 
 
 # Rows ---------------------------------------------------------------------------------------------

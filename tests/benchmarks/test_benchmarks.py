@@ -20,9 +20,11 @@ SMALL = {
     "stores": ["--lines", "1000", "--rounds", "1"],
     "oltp": ["--seconds", "1", "--pairs", "1", "--jobs-per-second", "20"],
     "queues": ["--jobs", "100", "--rounds", "1"],
+    "console": ["--page-jobs", "300", "--page-slices", "20", "--page-rounds", "1"],
+    "browsers": ["--browsers", "2", "--browser-seconds", "1"],
 }
 """Others without rivals are measured by `tests/bench`."""
-ON_POSTGRES = {"stores", "oltp", "queues"}
+ON_POSTGRES = {"stores", "oltp", "queues", "console", "browsers"}
 
 
 @pytest.mark.parametrize("subject", SMALL)

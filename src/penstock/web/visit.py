@@ -94,6 +94,8 @@ class Visit:
 
     def url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """Return the URL of a path of the console, with what is not empty of `query`."""
+        if not query:
+            return f"{self.root}{path}"
         wanted = {name: value for name, value in (query or {}).items() if value not in (None, "", [], ())}
         return f"{self.root}{path}{'?' if wanted else ''}{urlencode(wanted, doseq=True)}"
 
