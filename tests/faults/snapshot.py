@@ -34,12 +34,11 @@ class Part:
     """What the tables and their indexes take at its end."""
 
 
-def measure(seconds: float, readers: int) -> list[Part]:
-    """Measure without a snapshot, under it for so many seconds, and without it again."""
+def measure(seconds: float, around: float, readers: int) -> list[Part]:
+    """Measure without a snapshot for `around` seconds, under it for `seconds`, and without it again."""
     parts, ends = [], []
     with own_postgres() as postgres, load(f"{postgres.url}&schema={SCHEMA}") as loaded:
-        short = max(10.0, seconds / 3)
-        for name, length, held in (("before", short, 0), ("held", seconds, readers), ("after", short, 0)):
+        for name, length, held in (("before", around, 0), ("held", seconds, readers), ("after", around, 0)):
             with ExitStack() as stack:
                 for _ in range(held):
                     reader = stack.enter_context(psycopg.connect(postgres.url))
@@ -65,9 +64,10 @@ def main() -> int:
     """Measure, and tell; returns 1 where the rate under the snapshot was below 90 % of that around it."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.snapshot", description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="how long the snapshot is held")
+    parser.add_argument("--around", type=float, default=90.0, help="how long it is measured before, and after")
     parser.add_argument("--readers", type=int, default=1, help="how many hold one")
     asked = parser.parse_args()
-    parts = measure(asked.seconds, asked.readers)
+    parts = measure(asked.seconds, asked.around, asked.readers)
     for part in parts:
         print(f"{part.name:7} {part.rate:8,.0f} jobs/s {part.done:10,} jobs {part.megabytes:8,.1f} MB of tables")
     before, held, after = parts
