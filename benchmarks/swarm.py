@@ -1,8 +1,9 @@
 """A distributor and one node with two processes over loopback TCP: no-ops whose results are returned.
 
 python -m benchmarks.swarm [--number N] [--rounds R] [--python PYTHON]: beside the rivals that are installed for PYTHON
-(requirements.txt) and need a Redis server on the path. Rounds alternate; medians are told, and of our own the processor
-time of distributor, node and workers for each job: its least, since a busy machine can only add to it.
+(requirements.txt) and need a Redis server on the path. Rounds alternate; medians are told, and of our own the ratio to
+the best rival within each round, and the processor time of distributor, node and workers for each job: its least, since
+a busy machine can only add to it.
 """
 
 import argparse
@@ -120,10 +121,24 @@ def main() -> None:
     print("\nmedians")
     for name, rounds in found.items():
         print(told(name, {figure: median(one[figure] for one in rounds) for figure in rounds[0]}))
+    print("\nrate against the best rival of the same round")
+    for name in found if chosen.python else ():
+        if name not in RIVALS:
+            ratios = against_best(found, name)
+            print(f"{name:16} median {median(ratios):.2f} x, from {min(ratios):.2f} to {max(ratios):.2f}")
     print("\nleast processor time")
     for name, rounds in found.items():
         if "cpu_us" in rounds[0]:
             print(f"{name:16} {min(one['cpu_us'] for one in rounds):8.0f} us a job")
+
+
+def against_best(found: dict[str, list[dict[str, float]]], name: str) -> list[float]:
+    """Return the ratio of one's rate to that of the best rival, within each round."""
+    rivals = [found[rival] for rival in RIVALS if rival in found]
+    return [
+        round_[0]["jobs_per_s"] / max(one["jobs_per_s"] for one in round_[1:])
+        for round_ in zip(found[name], *rivals, strict=True)
+    ]
 
 
 def told(name: str, figures: dict[str, float]) -> str:
