@@ -96,7 +96,7 @@ class Visit:
         """Return the URL of a path of the console, with what is not empty of `query`."""
         if not query:
             return f"{self.root}{path}"
-        wanted = {name: value for name, value in (query or {}).items() if value not in (None, "", [], ())}
+        wanted = {name: value for name, value in query.items() if value not in (None, "", [], ())}
         return f"{self.root}{path}{'?' if wanted else ''}{urlencode(wanted, doseq=True)}"
 
     def may(self, action: str, job: Any = None) -> bool:
