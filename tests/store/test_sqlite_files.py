@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 from contextlib import closing
@@ -210,3 +212,44 @@ def test_a_reserve_of_space_is_kept_for_the_next_job(tmp_path, new_row, make_sli
     store.give_space_back()
     close_stores()
     assert path.stat().st_size > 2_000_000
+
+
+CLOSED_UNDER_SOMEBODY = """
+import sys, threading
+from penstock.errors import StoreClosed
+from penstock.store import close_stores, open_store
+
+store = open_store(sys.argv[1])
+begun = threading.Event()
+
+
+def count():
+    try:
+        while True:
+            with store.connections.reading() as connection:
+                counting = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200000) SELECT * FROM n"
+                cursor = connection.execute(counting)
+                begun.set()
+                cursor.fetchall()
+    except StoreClosed as error:
+        print(error)
+
+
+threads = [threading.Thread(target=count) for _ in range(4)]
+for thread in threads:
+    thread.start()
+begun.wait()
+close_stores()
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+def test_a_store_that_is_closed_under_others_lets_them_finish_and_refuses_what_they_want_next(tmp_path, kind):
+    url = f"sqlite:///{tmp_path / 'a.db'}" if kind == "file" else "sqlite://"
+    ended = subprocess.run(
+        [sys.executable, "-c", CLOSED_UNDER_SOMEBODY, url], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.count("the store is closed") == 4

@@ -30,6 +30,8 @@ CHECKPOINT_PAGES = 512
 """8 MB of log: longer ones leave the processor's and the kernel's caches, and uploads cost twice."""
 BUSY_SECONDS = 30.0
 """How long a lock of somebody who does not know our side file (the sqlite3 shell, a backup) is waited for."""
+CLOSE_SECONDS = 5.0
+"""How long a session that another thread is using is waited for before it is left to that thread."""
 RESERVE_SECONDS = 600.0
 """How long one that reserves the store waits for the others that do. It holds nothing meanwhile."""
 JOINED = "penstock_joined"
@@ -47,6 +49,8 @@ class Session:
     def __init__(self, connection: sqlite3.Connection, lock: WriteLock | None) -> None:
         self.connection = self.raw = connection
         self.lock = lock
+        self.use = threading.RLock()
+        """Held while the connection is used: SQLite crashes where it is closed under somebody."""
         self.is_reserved = False
         """Whether the thread has taken the lock already."""
         self.depth = 0
@@ -75,6 +79,14 @@ class Session:
             self.connection.close()
         finally:
             self.lock.close()
+
+    def close_unused(self) -> None:
+        """Close it once nobody uses it; one that is used for long is left to its thread, and goes with that."""
+        if self.use.acquire(timeout=CLOSE_SECONDS):
+            try:
+                self.close()
+            finally:
+                self.use.release()
 
 
 class _Holder:
@@ -130,8 +142,9 @@ class Connections:
     @contextmanager
     def transaction(self, *topics: Topic) -> Iterator[sqlite3.Connection]:
         """Join the thread's transaction or make one; on commit, `topics` are announced."""
-        with self._guard if self._memory else _nothing, named_errors(self._path):
-            session = self.session()
+        session = self.session()
+        with session.use, named_errors(self._path):
+            self.refuse_closed()
             session.topics.update(topics)
             if session.depth:
                 yield session.connection
@@ -224,8 +237,10 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for a short read."""
-        with self._guard if self._memory else _nothing, named_errors(self._path):
-            yield self.session().connection
+        session = self.session()
+        with session.use, named_errors(self._path):
+            self.refuse_closed()
+            yield session.connection
 
     @contextmanager
     def _outermost(self, session: Session) -> Iterator[None]:
@@ -253,7 +268,7 @@ class Connections:
     def run_script(self, script: str) -> None:
         """Run statements that cannot be in a transaction, under the lock."""
         session = self.session()
-        with self._guard, named_errors(self._path), session.lock or _nothing:
+        with session.use, named_errors(self._path), session.lock or _nothing:
             # Not execute(): sqlite3 steps such a pragma once and stops.
             session.connection.executescript(script)
 
@@ -262,8 +277,8 @@ class Connections:
         with self._guard:
             self._closed = True
             sessions, self._all = self._all, []
-            for session in sessions:
-                session.close()
+        for session in sessions:
+            session.close_unused()
         self._local = threading.local()
 
     def _open(self) -> Session:
