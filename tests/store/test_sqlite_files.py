@@ -219,6 +219,7 @@ import sys, threading
 from penstock.errors import StoreClosed
 from penstock.store import close_stores, open_store
 
+COUNTING = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200000) SELECT i FROM n"
 store = open_store(sys.argv[1])
 begun = threading.Event()
 
@@ -227,8 +228,7 @@ def count():
     try:
         while True:
             with store.connections.reading() as connection:
-                counting = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200000) SELECT * FROM n"
-                cursor = connection.execute(counting)
+                cursor = connection.execute(COUNTING)
                 begun.set()
                 cursor.fetchall()
     except StoreClosed as error:
