@@ -1,5 +1,6 @@
 """Hostile and broken peers: each costs its own connection and nothing else."""
 
+import gc
 import re
 import socket
 import struct
@@ -9,7 +10,7 @@ from tests.distributor.certificates import Authority
 from tests.distributor.conftest import SECRET
 from tests.process.lab import wait_for
 
-from penstock.distributor import handshake, link
+from penstock.distributor import handshake, link, listener
 from penstock.distributor.wire import VERSION, Beat, Credentials, Hello, Joined, Refused, Said, ToNode, Welcome
 from penstock.errors import ProtocolError
 from penstock.server.frames import MAX_FRAME, Decoder, append_frame
@@ -186,6 +187,18 @@ def test_a_peer_that_falls_silent_is_lost(connect, served, monkeypatch):
     peer.admit()
     assert peer.is_closed()
     monkeypatch.undo()
+
+
+def test_a_peer_that_reads_nothing_keeps_no_connection_open_behind_a_distributor_that_stops(site, connect, monkeypatch):
+    monkeypatch.setattr(listener, "STOP_SECONDS", 0.1)
+    d = site.distributor()
+    peer = connect(d)
+    peer.admit()
+    (unread,) = d._listener._sessions
+    d._loop.call_soon_threadsafe(unread.send_now, [Refused("x" * 50_000_000)])
+    d.stop()
+    del unread
+    gc.collect()  # What is still open says so now, which is an error in these tests.
 
 
 def test_many_strangers_are_turned_away_and_nodes_still_come_in(connect, served):

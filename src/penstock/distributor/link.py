@@ -131,6 +131,11 @@ class Link(asyncio.Protocol):
             # A peer that reads nothing would keep it open for ever.
             self._loop.call_later(HANDSHAKE_SECONDS, self._transport.abort)
 
+    def abort(self) -> None:
+        """Close it at once, whatever was not sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _flush(self) -> None:
         with self._sending:
             unsent, self._unsent = self._unsent, []

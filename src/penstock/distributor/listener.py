@@ -32,6 +32,10 @@ from penstock.errors import ConfigurationError, ProtocolError
 
 log = logging.getLogger("penstock.distributor")
 
+STOP_SECONDS = 2.0
+"""How long peers may take to read the last words."""
+TURNS_TO_CLOSE = 3
+"""Turns of the loop until a connection that was closed is gone: with TLS its transport goes first, then its own."""
 MOST_STRANGERS = 128
 """Connections that have not finished the handshake; more are closed at once."""
 LONGEST_NAME = 200
@@ -97,21 +101,24 @@ class Listener:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Close all connections."""
+        """Close all connections; those whose peers do not read what is left to say after `STOP_SECONDS`."""
         self._closing = True
         if self._server is not None:
             self._server.close()
         for link in list(self._sessions):
             link.end("the distributor stops")
-        deadline = asyncio.get_running_loop().time() + 2.0
+        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
         while self._sessions and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.005)
+        for link in list(self._sessions):
+            link.abort()
         # Connections that are in the midst of TLS's own handshake.
         begun = asyncio.all_tasks() - {asyncio.current_task()}
         for task in begun:
             task.cancel()
         await asyncio.gather(*begun, return_exceptions=True)
-        await asyncio.sleep(0)
+        for _ in range(TURNS_TO_CLOSE):
+            await asyncio.sleep(0)
 
     def nodes(self) -> list[Session]:
         """Return the nodes that are connected."""
