@@ -73,8 +73,11 @@ class Rescuer:
 def release(store: Store, server: str, *, heartbeat: int | None) -> int:
     """Do as `Store.release_server`, but have what must not run twice fail."""
     running = Query(states=(State.RUNNING,)).where(server=server, repeatable=False)
+    # Read before: the dead begin nothing. Most leave nothing of the sort, and need no transaction around all of it.
+    begun = [row for row in store.find_jobs(running) if is_function_row(row)]
+    if not begun:
+        return store.release_server(server, heartbeat=heartbeat)
     with store.transaction():
-        begun = [row for row in store.find_jobs(running) if is_function_row(row)]
         released = store.release_server(server, heartbeat=heartbeat)
         failed = [row for row in begun if _fail(store, row, f"server {server} died")]
     for row in failed:

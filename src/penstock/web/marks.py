@@ -14,7 +14,7 @@ KEPT = 1_000
 """Marks that are kept, of each sort."""
 
 
-@lru_cache(KEPT)
+@lru_cache(KEPT, typed=True)  # Markup equals its text, and only one of them is escaped.
 def icon(name: str, cls: str = "") -> Markup:
     """Return an icon of `icons.html`, with a class of its own."""
     return Markup(  # noqa: S704 - it is escaped.
@@ -22,7 +22,7 @@ def icon(name: str, cls: str = "") -> Markup:
     )
 
 
-@lru_cache(KEPT)
+@lru_cache(KEPT, typed=True)  # Markup equals its text, and only one of them is escaped.
 def state_badge(state: str, label: str | None = None) -> Markup:
     """Return a state as its colour, its icon and its word, or another word."""
     tone = TONES.get(state, "queued")
