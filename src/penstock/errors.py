@@ -44,6 +44,7 @@
     ├── OutputError             an output file cannot be written
     ├── StoreError              the store cannot do it
     │   ├── StoreUnavailable    it cannot be opened or written
+    │   │   └── StoreClosed     this process has closed it
     │   ├── StoreBusy           another process holds it for too long
     │   ├── StoreFull           the disk is full
     │   ├── WrongConnection     a connection that was given cannot be joined
