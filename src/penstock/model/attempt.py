@@ -6,9 +6,10 @@ Inside an attempt a move of the job itself (`self.abort()`, `self.snooze(60)`) i
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from penstock import clock, faults
 from penstock.hooks import Throttle
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from penstock.store.rows import JobRow
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(Struct):
     """What an attempt, or a slice, means for its job."""
 
     move: Move
@@ -42,17 +42,16 @@ class Stopped(BaseException):
     """Ends the slice in which a batch job moved itself. No `except Exception` of user code catches it."""
 
 
-class Attempt:
+class Attempt(Struct):
     """What a job has decided about itself in the attempt that is under way."""
 
-    def __init__(self, *, stops: bool = False) -> None:
-        self.stops = stops
-        """Whether a move ends what is running at once, as it does in a slice."""
-        self.move: Move | None = None
-        self.failure: Failure | None = None
-        self.at: datetime | None = None
-        self.row: JobRow | None = None
-        """The job as it was before its first move."""
+    stops: bool = False
+    """Whether a move ends what is running at once, as it does in a slice."""
+    move: Move | None = None
+    failure: Failure | None = None
+    at: datetime | None = None
+    row: "JobRow | None" = None
+    """The job as it was before its first move."""
 
     def note(self, move: Move, given: Mapping[str, Any]) -> None:
         """Note a move that the job made of itself.
@@ -67,7 +66,7 @@ class Attempt:
 
     def verdict(self, value: Any = None) -> Verdict:
         """Return what was decided; without a decision the job is complete."""
-        return Verdict(self.move or Move.COMPLETE, failure=self.failure, at=self.at, value=value)
+        return Verdict(self.move or Move.COMPLETE, self.failure, None, value, self.at)
 
 
 def run_hooks(job: "Job", moment: str) -> None:
@@ -111,6 +110,9 @@ def attempt(job: "Job", *, asks_throttles: bool = True) -> Verdict:
     """Run a job that was claimed, and return what came of it. Whatever its code raises, SystemExit too, fails it."""
     decided = job.begin_attempt()
     try:
+        if job.is_only_performed():
+            faults.at("in_perform")
+            return decided.verdict(job.performing()())
         held = held_back(job, job.throttles) if asks_throttles else None
         if held is not None:
             return held

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Self
+from functools import cache
+from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 from msgspec.structs import asdict, replace
@@ -30,6 +31,7 @@ __all__ = ["COLUMN_FIELDS", "Job", "load_as", "load_job"]
 
 _UNCHANGING = frozenset({str, int, float, bool, bytes, type(None), Decimal, UUID, datetime, date, time, timedelta})
 _PERFORM_HOOKS = frozenset({"before_perform", "around_perform", "after_perform"})
+_ATTEMPT_HOOKS = _PERFORM_HOOKS | {"before_start", "after_start", "before_complete"}
 
 
 class Job(JobRecord, abstract=True):
@@ -48,6 +50,9 @@ class Job(JobRecord, abstract=True):
     or has aborted itself."""
     kept_of_failures: ClassVar[tuple[str, ...]] = ()
     """Fields that are stored when an attempt has failed although what else it changed cannot be."""
+
+    in_store_transaction: ClassVar[bool] = False
+    """Whether `perform` works in a transaction of the store's, which also stores that the job is done."""
 
     _attempt: Attempt | None = PrivateAttr(None)
     _is_here: bool = PrivateAttr(False)
@@ -135,6 +140,12 @@ class Job(JobRecord, abstract=True):
         """Tell whether a job of the class may have to wait although a server has claimed it."""
         asked = any(not declared.slices for declared in cls.throttles)
         return asked or cls.closed_until is not Job.closed_until
+
+    @classmethod
+    @cache
+    def is_only_performed(cls) -> bool:
+        """Tell whether an attempt of a regular job of the class is its `perform` and nothing else, as of most."""
+        return not cls.throttles and cls.closed_until is Job.closed_until and _ATTEMPT_HOOKS.isdisjoint(cls.hooks)
 
     # An attempt ----------------------------------------------------------------------------------
 
@@ -236,7 +247,7 @@ class Job(JobRecord, abstract=True):
                 row = storing.holder_of(store, wanted.unique_key() or "")
                 if row is None or row.kind != cls.kind:
                     raise
-                return load_as(cls, row)  # type: ignore[return-value]
+                return load_as(cls, row)
 
     def save(self, *, connection: Any = None) -> Self:
         """Store the job: a new one is queued; of a stored one, only the fields this copy changed are written.
@@ -436,11 +447,14 @@ def load_job(row: JobRow) -> Job:
     return load_as(find_class(row.kind), row)
 
 
-def load_as(cls: type[Job], row: JobRow) -> Job:
+J = TypeVar("J", bound=Job)
+
+
+def load_as(cls: type[J], row: JobRow) -> J:
     """Return the job of a stored row as an instance of `cls`."""
     job = read_record(cls, row)
-    assert isinstance(job, Job)
-    run_hooks(job, "after_init")
+    if "after_init" in cls.hooks:
+        run_hooks(job, "after_init")
     return job
 
 

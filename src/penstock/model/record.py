@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -341,11 +341,16 @@ _COLUMNS = set(COLUMN_FIELDS)
 _COLUMN_VALUES = attrgetter(*COLUMN_FIELDS)
 
 
-def read_record(cls: type[JobRecord], row: JobRow) -> JobRecord:
+R = TypeVar("R", bound=JobRecord)
+
+
+def read_record(cls: type[R], row: JobRow) -> R:
     """Return the record of a stored row as an instance of `cls`."""
     document = cls.sealed_fields.open(row.id, row.fields)
-    job: JobRecord = cls.__pydantic_validator__.validate_json(document, extra="ignore")
-    job.__dict__.update(zip(COLUMN_FIELDS, _COLUMN_VALUES(row), strict=True))
+    job: R = cls.__pydantic_validator__.validate_json(document, extra="ignore")
+    values = job.__dict__
+    for name, value in zip(COLUMN_FIELDS, _COLUMN_VALUES(row), strict=True):
+        values[name] = value
     private = job.__pydantic_private__
     assert private is not None
     private["_row"], private["_stored"] = row, True

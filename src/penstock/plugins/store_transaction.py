@@ -27,6 +27,7 @@ class StoreTransaction(Job, abstract=True):
     """
 
     whole_slices: ClassVar[bool] = True
+    in_store_transaction: ClassVar[bool] = True
 
     _work: OpenTransaction | None = PrivateAttr(None)
 

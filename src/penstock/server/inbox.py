@@ -1,7 +1,7 @@
 """The pieces of work that a worker holds and has not started, most urgent first."""
 
-import heapq
 import threading
+from collections import deque
 from collections.abc import Collection
 
 from penstock.server.messages import Task
@@ -11,7 +11,8 @@ class Inbox:
     """A queue by priority, then by the order of handing out. Any thread may use it."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Task]] = []
+        self._queues: dict[int, deque[Task]] = {}
+        """By priority; none is empty."""
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
 
@@ -19,27 +20,39 @@ class Inbox:
         """Add pieces."""
         with self._lock:
             for task in tasks:
-                heapq.heappush(self._heap, (task.priority, task.key, task))
+                self._queues.setdefault(task.priority, deque()).append(task)
             self._changed.notify(len(tasks))
 
     def take_now(self) -> Task | None:
         """Return the most urgent piece, or None."""
         with self._lock:
-            return heapq.heappop(self._heap)[2] if self._heap else None
+            return self._first() if self._queues else None
 
     def take(self) -> Task:
         """Wait for a piece and return the most urgent."""
         with self._changed:
-            while not self._heap:
+            while not self._queues:
                 self._changed.wait()
-            return heapq.heappop(self._heap)[2]
+            return self._first()
 
     def recall(self, keys: Collection[int] | None) -> list[int]:
         """Remove those of the named pieces that are still here, all for None, and return their keys."""
         wanted = None if keys is None else set(keys)
         with self._changed:
-            taken = [key for _, key, _ in self._heap if wanted is None or key in wanted]
+            here = [task for queue in self._queues.values() for task in queue]
+            taken = [task.key for task in here if wanted is None or task.key in wanted]
             gone = set(taken)
-            self._heap = [entry for entry in self._heap if entry[1] not in gone]
-            heapq.heapify(self._heap)
+            kept = (
+                (priority, deque(task for task in queue if task.key not in gone))
+                for priority, queue in self._queues.items()
+            )
+            self._queues = {priority: queue for priority, queue in kept if queue}
         return taken
+
+    def _first(self) -> Task:
+        priority = min(self._queues)
+        queue = self._queues[priority]
+        task = queue.popleft()
+        if not queue:
+            del self._queues[priority]
+        return task

@@ -26,7 +26,7 @@ from penstock.server.deadlines import Deadlines
 from penstock.server.log_pieces import Piece, begin_piece
 from penstock.server.messages import Decision, JobDone, LearnJob, Reply, RunHook, RunJob, RunSlice, SliceDone, Task
 from penstock.server.settling import UNKNOWN_SECONDS
-from penstock.server.spans import traced
+from penstock.server.spans import UNTRACED, Untraced, traced
 from penstock.states import Move
 from penstock.store import current_store
 
@@ -37,7 +37,6 @@ HELD_TOO_LONG = (
 )
 _DEADLINES = Deadlines()
 _NO_LIMIT: AbstractContextManager[None] = nullcontext()
-_NO_WORK: AbstractContextManager[None] = nullcontext()
 _BEFORE = ("before_start", "after_start", "before_batch")
 _AFTER = ("after_batch", "before_complete")
 
@@ -64,14 +63,7 @@ class Performer:
         """Run a piece of work of any sort. Whatever user code raises is part of what is returned."""
         with self._piece(task) as piece:
             faults.at("before_perform")
-            reply: Reply
-            match task:
-                case RunSlice():
-                    reply = self.run_slice(task)
-                case RunHook():
-                    reply = self.run_hook(task)
-                case RunJob():
-                    reply = self.run_job(task)
+            reply = _RUN[type(task)](self, task)
             piece.failed = reply.failure is not None
             faults.at("after_perform")
         return reply
@@ -84,18 +76,15 @@ class Performer:
             return JobDone(task.key, 0.0, None, None, {}, {}, unknown=True)
         except BaseException as error:
             return self._failed(task, error)
-        job.row.worker = self._worker_name
-        begin_piece("perform", job.log_level, seals=_seals(job))
-        with self._work_of(job) as concluding:
-            span = traced(job, seals=_seals(job), attempt=job.row.attempt)
-            try:
-                with self._limit(job) if concluding is None else concluding.work.timed(), span:
-                    verdict = attempt(job)
-            except BaseException as error:  # The time-out, in the midst of our own code.
-                verdict = failed(job, error)
-            span.end_job(verdict)
-            reply = self._reply(task.key, job, verdict)
-            return reply if concluding is None else concluding.job(job, task, reply, partial(self._end_of, task, job))
+        task.row.worker = self._worker_name
+        seals = bool(job.sealed_fields.names)
+        begin_piece("perform", job.log_level, seals=seals)
+        span = traced(job, seals=seals, attempt=task.row.attempt)
+        if not job.in_store_transaction:
+            return self._reply(task.key, job, _attempted(job, self._limit(job), span))
+        with self._work_in_transaction(cast("StoreTransaction", job)) as concluding:
+            reply = self._reply(task.key, job, _attempted(job, concluding.work.timed(), span))
+            return concluding.job(job, task, reply, partial(self._end_of, task, job))
 
     async def run_on_loop(self, task: RunJob) -> JobDone:
         """Run a regular job whose attempt is `async` throughout, on this event loop."""
@@ -175,9 +164,11 @@ class Performer:
             job = self._job_of(task)
         except BaseException as error:
             return self._broken_slice(task, error)
-        with self._work_of(job) as concluding:
-            reply = self._run_slice(task, job, nullcontext() if concluding is None else concluding.work.timed())
-            return reply if concluding is None else concluding.slice(task, reply, partial(self._broken_slice, task))
+        if not job.in_store_transaction:
+            return self._run_slice(task, job, nullcontext())
+        with self._work_in_transaction(cast("StoreTransaction", job)) as concluding:
+            reply = self._run_slice(task, job, concluding.work.timed())
+            return concluding.slice(task, reply, partial(self._broken_slice, task))
 
     def _run_slice(self, task: RunSlice, job: BatchJob, timed: AbstractContextManager[None]) -> SliceDone:
         try:
@@ -234,12 +225,9 @@ class Performer:
             return JobDone(task.key, 0.0, None, None, {}, {}, _later(error))
         return self._reply(task.key, job, failed(job, error))
 
-    def _work_of(self, job: Job) -> AbstractContextManager[Concluding | None]:
-        """Let a job work in a transaction of the store's where its class says so; what is not committed is undone."""
-        return self._work_in_transaction(job) if isinstance(job, StoreTransaction) else _NO_WORK
-
     @contextmanager
     def _work_in_transaction(self, job: StoreTransaction) -> Iterator[Concluding]:
+        """Let a job work in a transaction of the store's; what is not committed is undone."""
         work = job.begin_work(partial(self._limit_of_work, job))
         try:
             yield Concluding(work, self._worker_name)
@@ -279,8 +267,8 @@ class Performer:
             yield
 
     def _limit_of_record(self, job: BatchJob) -> AbstractContextManager[None]:
-        if isinstance(job, StoreTransaction):
-            job.lent_connection()  # To wait for it takes none of the record's time.
+        if job.in_store_transaction:
+            cast("StoreTransaction", job).lent_connection()  # To wait for it takes none of the record's time.
         return self._limit(job)
 
     def _note(self, why: str, moment: float) -> None:
@@ -295,7 +283,8 @@ class Performer:
         if verdict.error is not None and verdict.failure is not None:
             verdict.failure.worker_name = self._worker_name
         failure = verdict.failure.to_json() if verdict.failure and verdict.error is not None else None
-        let_go(verdict.error)
+        if verdict.error is not None:
+            let_go(verdict.error)
         plain = verdict.move is Move.COMPLETE or (verdict.move is Move.FAIL and failure is not None)
         gone = plain and job.destroy_on_complete and failure is None and "after_complete" not in job.hooks
         if gone and not job.answers:
@@ -319,9 +308,27 @@ class Performer:
         return JobDone(task.key, 0.0, failure.to_json(), None, {}, {})
 
 
+_RUN: Mapping[type, Callable[[Performer, Any], Reply]] = {
+    RunSlice: Performer.run_slice,
+    RunHook: Performer.run_hook,
+    RunJob: Performer.run_job,
+}
 _COLLECTING = frozenset({Move.COMPLETE})
 _TELLING = frozenset({Move.COMPLETE, Move.ABORT, Move.REQUEUE})
 _MOMENTS_OF_BATCH = {"before_batch": _BEFORE, "after_batch": _AFTER}
+
+
+def _attempted(job: Job, limit: AbstractContextManager[None], span: Untraced) -> Verdict:
+    """Return what came of an attempt at a regular job within a limit and a span."""
+    if limit is _NO_LIMIT and span is UNTRACED:  # As nearly all are: to enter what does nothing takes time.
+        return attempt(job)
+    try:
+        with limit, span:
+            verdict = attempt(job)
+    except BaseException as error:  # The time-out, in the midst of our own code.
+        verdict = failed(job, error)
+    span.end_job(verdict)
+    return verdict
 
 
 def _sealed_fields(kind: str) -> SealedFields:
@@ -330,7 +337,7 @@ def _sealed_fields(kind: str) -> SealedFields:
 
 
 def _seals(job: Job) -> bool:
-    return job.seals_anything if isinstance(job, BatchJob) else bool(job.sealed_fields.names)
+    return cast("BatchJob", job).seals_anything if job.batch else bool(job.sealed_fields.names)
 
 
 def _tells_more(job: Job) -> bool:

@@ -105,13 +105,14 @@ class Traced(Untraced):
         self._span.set_status(Status(StatusCode.ERROR, described))
 
 
-_UNTRACED = Untraced()
+UNTRACED = Untraced()
+"""Where nobody traces."""
 
 
 def traced(job: Job, *, seals: bool, attempt: int, **facts: Any) -> Untraced:
     """Return what to perform a job or slice in: a span where the process has an SDK of OpenTelemetry."""
     if "opentelemetry.sdk.trace" not in sys.modules:
-        return _UNTRACED
+        return UNTRACED
     return Traced(job, seals=seals, attempt=attempt, **facts)
 
 

@@ -13,12 +13,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from io import TextIOWrapper
 from itertools import groupby
-from typing import NoReturn, cast
+from operator import attrgetter
+from typing import Any, NoReturn, cast
 
 from penstock import faults
 from penstock.config import configure, settings
@@ -39,6 +40,7 @@ from penstock.server.messages import (
     Dump,
     Dumped,
     ForgetJob,
+    JobDone,
     LearnJob,
     Logged,
     Ready,
@@ -49,7 +51,6 @@ from penstock.server.messages import (
     RunJob,
     RunSlice,
     Setup,
-    SliceDone,
     StartFailed,
     Task,
     ToWorker,
@@ -63,6 +64,7 @@ GATHER_SECONDS = {RunJob: 0.003, RunHook: 0.0, RunSlice: 0.03}
 """How long results may wait to be sent together. Somebody may wait for a job; nobody does for one slice."""
 FLUSH_BYTES = 1 << 19
 LEAVE_SECONDS = 1.0
+_FOR_EVER = float("inf")
 """How long the end of a worker may wait for its log handlers."""
 
 
@@ -73,15 +75,16 @@ class Outbox:
         self._channel = channel
         self._replies: list[Reply] = []
         self._size = 0
-        self._due = float("inf")
+        self._due = _FOR_EVER
         self._paces: dict[object, float] = {}
 
-    def put(self, task: Task, reply: Reply, size: int) -> None:
+    def put(self, task: Task, reply: Reply, size: int, ended: float) -> None:
         """Add the result of a task that has ended just now."""
         self._replies.append(reply)
         self._size += size
-        self._paces[_alike(task)] = reply.seconds
-        self._due = min(self._due, time.perf_counter() + GATHER_SECONDS[type(task)])
+        kind = type(task)
+        self._paces[_ALIKE[kind](task)] = reply.seconds
+        self._due = min(self._due, ended + GATHER_SECONDS[kind])
 
     def flush_before(self, task: Task) -> None:
         """Send what has gathered, if it is enough or could not wait until this task will have ended.
@@ -90,8 +93,8 @@ class Outbox:
         """
         if not self._replies:
             return
-        ended = time.perf_counter() + self._paces.get(_alike(task), float("inf"))
-        if self._size >= FLUSH_BYTES or ended >= self._due:
+        takes = self._paces.get(_ALIKE[type(task)](task), _FOR_EVER)
+        if self._size >= FLUSH_BYTES or time.perf_counter() + takes >= self._due:
             self.flush()
 
     def flush(self) -> None:
@@ -99,18 +102,15 @@ class Outbox:
         if self._replies:
             self._channel.send(self._replies)
             faults.at("after_send")
-            self._replies, self._size, self._due = [], 0, float("inf")
+            self._replies, self._size, self._due = [], 0, _FOR_EVER
 
 
-def _alike(task: Task) -> object:
-    """Return what tasks have in common that take about the same time."""
-    match task:
-        case RunJob():
-            return task.row.kind
-        case RunSlice():
-            return task.job_id
-        case RunHook():
-            return task.row.kind, task.moment
+_ALIKE: dict[type, Callable[[Any], object]] = {
+    RunJob: attrgetter("row.kind"),
+    RunSlice: attrgetter("job_id"),
+    RunHook: attrgetter("row.kind", "moment"),
+}
+"""What tasks have in common that take about the same time."""
 
 
 def _is_task(message: ToWorker) -> bool:
@@ -216,12 +216,13 @@ class Worker:
             RUNNING.set(task.key)
             began = time.perf_counter()
             reply = performer.run(task)
-            reply.seconds = time.perf_counter() - began
-            outbox.put(task, reply, _size(reply))
+            ended = time.perf_counter()
+            reply.seconds = ended - began
+            outbox.put(task, reply, _size(reply), ended)
 
 
 def _size(reply: Reply) -> int:
-    return sum(len(output.payload) for output in reply.outputs) if isinstance(reply, SliceDone) else 64
+    return 64 if isinstance(reply, JobDone) else sum(len(output.payload) for output in reply.outputs)
 
 
 def _limit_memory(megabytes: int | None) -> None:
