@@ -47,7 +47,7 @@ def test_a_run_takes_what_would_be_taken_one_by_one(sizes, slots, held, pace, fr
     def budget() -> Budget:
         seat = Seat(slots)
         for number in range(held):
-            seat.take(Assignment(number, None, None, "Tiny", 50, number, seconds=pace or 0.0))
+            seat.take([Assignment(number, None, None, "Tiny", 50, number, seconds=pace or 0.0)])
         made = Budget([seat], [], [])
         made.free_bytes = free_bytes
         return made

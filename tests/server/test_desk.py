@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.desk import Desk
+from penstock.server.desk import TOGETHER, Desk
 from penstock.server.seats import HORIZON, MOST_BYTES, MOST_HELD, Assignment, Seat
 
 
@@ -364,15 +364,53 @@ def test_no_piece_is_lost_or_held_twice_whatever_happens(data):
         assert sorted([*at_workers, *ready]) == sorted(alive)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3), st.floats(0, 10), st.integers(0, 100)), max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(1, 3), st.floats(0, 10), st.lists(st.integers(0, 100), min_size=1)),
+        max_size=40,
+    )
+)
 def test_what_a_seat_holds_is_summed_as_pieces_come_and_go(steps):
     seat = Seat(1)
-    for key, priority, seconds, size in steps:
-        if seat.drop(key) is None:
-            seat.take(Assignment(key, None, None, "k", priority, key, size, seconds))
+    for first, priority, seconds, sizes in steps:
+        fresh = [key for key in range(first, first + len(sizes)) if seat.drop(key) is None]
+        pieces = [
+            Assignment(key, None, None, "k", priority, key, size, seconds)
+            for key, size in zip(fresh, sizes, strict=False)
+        ]
+        if pieces:
+            seat.take(pieces)
     for level in (1, 2, 3):
         held = [piece for piece in seat.held.values() if piece.priority == level]
         number, seconds = seat.sums.by_priority.get(level, (0, 0.0))
         assert number == len(held)
-        assert seconds == pytest.approx(sum(piece.seconds for piece in held), abs=1e-9)
+        assert seconds == pytest.approx(sum(piece.seconds for piece in held), abs=1e-6)
     assert seat.sums.size == sum(piece.size for piece in seat.held.values())
+
+
+class TestVeryShortPieces:
+    """Pieces of which choosing a worker for each would take as long as the pieces do."""
+
+    def given(self, seconds, count, **named):
+        desk = measured(seconds)
+        desk.join("v", 1)
+        desk.add([piece(desk, **named) for _ in range(count)])
+        return {worker: [one.key for one in pieces] for worker, pieces in desk.assign().items()}
+
+    def test_go_to_the_workers_in_runs_and_evenly_in_their_order(self):
+        given = self.given(TOGETHER / 10, 40)
+        assert [given["w"][0], given["v"][0]] == [2, 12]
+        assert {len(keys) for keys in given.values()} == {20}
+        assert all(keys == sorted(keys) for keys in given.values())
+
+    def test_are_no_longer_spread_where_they_are_one_run_together(self):
+        assert [len(keys) for keys in self.given(TOGETHER / 10, 10).values()] == [10]
+
+    def test_longer_ones_are_chosen_a_worker_for_each(self):
+        assert {worker: len(keys) for worker, keys in self.given(TOGETHER * 2, 10).items()} == {"w": 5, "v": 5}
+
+    def test_of_another_priority_are_another_run(self):
+        desk = measured(TOGETHER / 10)
+        desk.join("v", 1)
+        desk.add([piece(desk, priority=priority) for priority in (10, 20)])
+        assert {worker: len(pieces) for worker, pieces in desk.assign().items()} == {"w": 1, "v": 1}

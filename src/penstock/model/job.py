@@ -1,25 +1,23 @@
 """`Job`: one piece of work, as its class declares it and a store keeps it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 from msgspec.structs import asdict, replace
-from pydantic import PrivateAttr
 
 from penstock import clock
 from penstock.errors import DuplicateJob, JobNotFound
 from penstock.model import storing
-from penstock.model.attempt import Attempt, attempt, run_hooks
+from penstock.model.attempt import attempt, run_hooks
+from penstock.model.attempted import AttemptedJob
 from penstock.model.failure import Failure
 from penstock.model.kinds import find_class
 from penstock.model.moves import move_stored, standing_of
 from penstock.model.querying import QueryOfClass
-from penstock.model.record import COLUMN_FIELDS, JobRecord, read_record
+from penstock.model.record import COLUMN_FIELDS, read_record
 from penstock.model.schemas import UNCHANGED
 from penstock.model.waiting import wait_for_end
 from penstock.records import encode_value
@@ -30,11 +28,9 @@ from penstock.store.rows import JobRow
 __all__ = ["COLUMN_FIELDS", "Job", "load_as", "load_job"]
 
 _UNCHANGING = frozenset({str, int, float, bool, bytes, type(None), Decimal, UUID, datetime, date, time, timedelta})
-_PERFORM_HOOKS = frozenset({"before_perform", "around_perform", "after_perform"})
-_ATTEMPT_HOOKS = _PERFORM_HOOKS | {"before_start", "after_start", "before_complete"}
 
 
-class Job(JobRecord, abstract=True):
+class Job(AttemptedJob, abstract=True):
     """One piece of work: subclass it, annotate its fields, write `perform`.
 
     An inherited field's default is overridden by a plain assignment in the class body: `priority = 30`.
@@ -53,9 +49,6 @@ class Job(JobRecord, abstract=True):
 
     in_store_transaction: ClassVar[bool] = False
     """Whether `perform` works in a transaction of the store's, which also stores that the job is done."""
-
-    _attempt: Attempt | None = PrivateAttr(None)
-    _is_here: bool = PrivateAttr(False)
 
     # Work ----------------------------------------------------------------------------------------
 
@@ -138,66 +131,7 @@ class Job(JobRecord, abstract=True):
     @classmethod
     def may_be_held_back(cls) -> bool:
         """Tell whether a job of the class may have to wait although a server has claimed it."""
-        asked = any(not declared.slices for declared in cls.throttles)
-        return asked or cls.closed_until is not Job.closed_until
-
-    @classmethod
-    @cache
-    def is_only_performed(cls) -> bool:
-        """Tell whether an attempt of a regular job of the class is its `perform` and nothing else, as of most."""
-        return not cls.throttles and cls.closed_until is Job.closed_until and _ATTEMPT_HOOKS.isdisjoint(cls.hooks)
-
-    # An attempt ----------------------------------------------------------------------------------
-
-    @contextmanager
-    def performed_here(self) -> Iterator[None]:
-        """Let what becomes of the job stay in memory, though it may be stored: `perform_now` runs it."""
-        self._is_here = True
-        try:
-            yield
-        finally:
-            self._is_here = False
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether what becomes of the job is stored: the store holds it, and it is not performed here."""
-        return self._stored and not self._is_here
-
-    def begin_attempt(self, *, stops: bool = False) -> Attempt:
-        """Note that this process runs the job now, so that its moves are noted rather than stored."""
-        private = self.__pydantic_private__
-        assert private is not None
-        # Not self._attempt: pydantic takes a microsecond for that.
-        private["_attempt"] = begun = Attempt(stops=stops)
-        return begun
-
-    def end_attempt(self) -> None:
-        """Note that it no longer does."""
-        private = self.__pydantic_private__
-        assert private is not None
-        private["_attempt"] = None
-
-    @property
-    def has_moved(self) -> bool:
-        """Whether the attempt under way has decided what becomes of the job."""
-        attempt: Attempt | None = (self.__pydantic_private__ or {}).get("_attempt")
-        return attempt is not None and attempt.move is not None
-
-    def forget_moves(self) -> None:
-        """Stand as before the moves of the attempt under way: it has raised, so they do not take effect."""
-        if self._attempt is not None and self._attempt.row is not None:
-            self._row, self._attempt.row = self._attempt.row, None
-            self._attempt.move = self._attempt.at = self._attempt.failure = None
-
-    @property
-    def is_in_attempt(self) -> bool:
-        """Whether this copy is the one that is being run, and its code is asking."""
-        return self._attempt is not None
-
-    @property
-    def has_perform_hooks(self) -> bool:
-        """Whether anything runs before, around or after `perform`."""
-        return not _PERFORM_HOOKS.isdisjoint(self.hooks)
+        return super().may_be_held_back() or cls.closed_until is not Job.closed_until
 
     # Storing -------------------------------------------------------------------------------------
 

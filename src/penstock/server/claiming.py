@@ -193,11 +193,11 @@ class Claim:
         return {"on_loop": facts.on_loop and self._budget.has_loops, "heavies": self._budget.has_heavies}
 
     def _take_jobs(self) -> None:
-        berths = {row.id: berth for row, berth in self._regular}
+        berths = {id(row): berth for row, berth in self._regular}
         wanted = [row for row, _ in self._regular]
         claimed = self._store.claim_jobs(wanted, server=self._server, now=self._now)
         self.pieces += [
-            _assignment(key, HeldJob(row), berths[row.id]) for row, key in zip(claimed, self._desk.keys, strict=False)
+            _assignment(key, HeldJob(row), berths[id(row)]) for row, key in zip(claimed, self._desk.keys, strict=False)
         ]
 
     def take_express(self, express: Express, kinds: Mapping[str, KindFacts]) -> None:

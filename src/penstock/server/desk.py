@@ -5,7 +5,7 @@ the measured pace of its kind, so that it never waits, yet anything more urgent 
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, count
 from typing import Any
 
@@ -14,6 +14,8 @@ from penstock.server.seats import HORIZON, Assignment, Budget, Seat
 
 SMOOTHING = 0.2
 """The weight of the newest measurement in a pace."""
+TOGETHER = 0.0002
+"""Seconds of work so short that it is not spread over workers: to choose one for each piece takes as long as that."""
 WORTH_RECALLING = 0.01
 """Seconds of waiting work below which moving it to another worker costs more than it gains."""
 
@@ -27,7 +29,7 @@ class Desk:
         """The event loops of workers that take more than slots; what is there has been started."""
         self.heavies: dict[Any, Seat] = {}
         """The workers that do one piece of heavy work at a time, and have no slots for any other."""
-        self._ready: list[tuple[int, Any, int, Assignment]] = []
+        self._ready: list[_Ready] = []
         self._paces: dict[Any, float] = {}
         self.keys = count(1)
         """Gives a key for each new assignment."""
@@ -124,13 +126,13 @@ class Desk:
         given: dict[Any, list[Assignment]] = {}
         queues = {SLOT: Queue(self.seats), LOOP: Queue(self.loops), HEAVY_SLOT: Queue(self.heavies)}
         left = []
-        for entry in sorted(self._ready):
-            piece = entry[-1]
-            worker = queues[piece.berth.lane].take(piece)
+        for run in _runs(sorted(self._ready)):
+            pieces = [entry[-1] for entry in run]
+            worker = queues[pieces[0].berth.lane].take(pieces)
             if worker is None:
-                left.append(entry)
+                left += run
             else:
-                given.setdefault(worker, []).append(piece)
+                given.setdefault(worker, []).extend(pieces)
         self._ready = left
         return given
 
@@ -192,10 +194,8 @@ class Desk:
         return taken
 
     def _take(self, worker: Any, key: int) -> Assignment | None:
-        for seats in self._lanes():
-            seat = seats.get(worker)
-            piece = seat.drop(key) if seat else None
-            if piece is not None:
+        for seats in (self.seats, self.loops, self.heavies):
+            if worker in seats and (piece := seats[worker].drop(key)) is not None:
                 return piece
         return None
 
@@ -212,6 +212,27 @@ class Desk:
             yield entry[-1]
 
 
+_Ready = tuple[int, Any, int, Assignment]
+"""A piece behind its place in the order: its priority, the order within that, and its key."""
+
+
+def _runs(ready: list[_Ready]) -> Iterator[list[_Ready]]:
+    """Cut pieces into runs that go to one worker: of very short ones that are alike as many as make up `TOGETHER`."""
+    first = 0
+    while first < len(ready):
+        piece = ready[first][-1]
+        most = int(TOGETHER / piece.seconds) if piece.seconds and piece.berth == SLOT else 1
+        end = first + 1
+        while end < len(ready) and end - first < most and _are_alike(piece, ready[end][-1]):
+            end += 1
+        yield ready[first:end]
+        first = end
+
+
+def _are_alike(one: Assignment, other: Assignment) -> bool:
+    return one.seconds == other.seconds and one.priority == other.priority and one.berth == other.berth
+
+
 class Queue:
     """The workers by when they will be free, while pieces are given to them."""
 
@@ -225,11 +246,15 @@ class Queue:
         ]
         heapq.heapify(self._waits)
 
-    def take(self, piece: Assignment) -> Any:
-        """Give a piece to the worker that is free first of those that may have it; None where there is none."""
-        worker = self._chosen(piece.berth) if piece.berth.node or piece.berth.restricts else self._first()
+    def take(self, pieces: list[Assignment]) -> Any:
+        """Give pieces to the worker that is free first of those that may have them; None where there is none.
+
+        If there are several they are alike, and may run anywhere.
+        """
+        berth = pieces[0].berth
+        worker = self._chosen(berth) if berth.node or berth.restricts else self._first()
         if worker is not None:
-            self._seats[worker].take(piece)
+            self._seats[worker].take(pieces)
         return worker
 
     def _first(self) -> Any:

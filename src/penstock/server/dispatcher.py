@@ -26,7 +26,7 @@ from penstock.server.ledger import Ending
 from penstock.server.lessons import Lessons
 from penstock.server.messages import ForgetJob, KindFacts, Recall, Reply, Said
 from penstock.server.pieces import is_slice_beyond, is_unstored, job_of
-from penstock.server.settling import HeldJob, HeldSlice
+from penstock.server.settling import HeldJob
 from penstock.server.turn import Outcome, Returned, Turn
 from penstock.states import ServerState, State
 from penstock.store.protocol import Store
@@ -310,7 +310,7 @@ class Dispatcher:
         now = clock.now()
         turn = Turn(self._store, server=self._server, kinds=kinds, now=now)
         claim = Claim(self._store, self._desk, budget, server=self._server, now=now, where=self._chosen.where)
-        to_settle = turn.tell_unstored(returned)
+        to_settle = turn.tell_unstored(returned) if self._arrivals.express is not None else returned
         looks = looks or bool(to_settle or to_store)
         if returned:
             faults.at("before_settle")
@@ -370,8 +370,7 @@ class Dispatcher:
             self._woken = self._woken or claim.more or bool(orphans) or bool(self._rests and self._returned)
             self._changed.notify_all()
         for worker, pieces in handed.items():
-            slices = {piece.subject.job_id for piece in pieces if isinstance(piece.subject, HeldSlice)}
-            self._hand_out(worker, [*self._lessons.for_worker(worker, slices), *(piece.task for piece in pieces)])
+            self._hand_out(worker, [*self._lessons.before(worker, pieces), *[piece.task for piece in pieces]])
         self._recall(recalls)
 
     def _follow_up(self, outcome: Outcome, now: datetime) -> None:

@@ -100,11 +100,8 @@ class Endings:
 
     def settle_jobs(self, jobs: list[tuple[HeldJob, JobDone]]) -> None:
         """Store how regular jobs ended, and see to what follows."""
-        plain = [(held, reply) for held, reply in jobs if self._leaves_nothing(held.row, reply)]
-        self._settle_plain_jobs(plain)
-        if len(plain) < len(jobs):
-            rest = [(held, reply) for held, reply in jobs if not self._leaves_nothing(held.row, reply)]
-            self.follow_jobs(self.store_jobs([(held, self.with_free_key(held.row, reply)) for held, reply in rest]))
+        if jobs:
+            self.follow_jobs(self.store_jobs([(held, self.with_free_key(held.row, reply)) for held, reply in jobs]))
 
     def store_jobs(self, jobs: list[tuple[HeldJob, JobDone]]) -> list[JobEnd]:
         """Store how regular jobs ended."""
@@ -114,27 +111,19 @@ class Endings:
         }
         return [JobEnd(held, reply, change.changes, change.id in refused) for held, change, reply in settled]
 
-    def _leaves_nothing(self, row: JobRow, reply: JobDone) -> bool:
-        """Tell whether a job is done, and nothing is to be kept of it nor to be run after it."""
-        return (
-            row.destroy_on_complete
-            and reply.failure is None
-            and reply.result is None
-            and not (reply.decided or reply.columns or reply.fields)
-            and "after_complete" not in self._ledger.hooks_of(row)
-        )
-
-    def _settle_plain_jobs(self, jobs: list[tuple[HeldJob, JobDone]]) -> None:
+    def settle_plain_jobs(self, jobs: list[tuple[JobRow, JobDone]]) -> None:
+        """Remove regular jobs that are done, of which nothing is to be kept and nothing is run after them."""
         if not jobs:
             return
-        settlements = [JobSettlement(held.row.id, held.row.attempt, None) for held, _ in jobs]
+        settlements = [JobSettlement(row.id, row.attempt, None) for row, _ in jobs]
         refused = {refusal.id for refusal in self._ledger.store.settle_jobs(settlements)}
-        for held, _ in jobs if refused else ():
-            if held.row.id in refused:
-                self._ledger.note_refusal(held.row)
-        done = [(held.row, reply) for held, reply in jobs if not (refused and held.row.id in refused)]
-        self._ledger.freed = self._ledger.freed or any(row.limit_name is not None for row, _ in done)
-        self.tell_done(done)
+        if refused:
+            for row, _ in jobs:
+                if row.id in refused:
+                    self._ledger.note_refusal(row)
+            jobs = [(row, reply) for row, reply in jobs if row.id not in refused]
+        self._ledger.freed = self._ledger.freed or any(row.limit_name is not None for row, _ in jobs)
+        self.tell_done(jobs)
 
     def tell_done(self, done: list[tuple[JobRow, JobDone]]) -> None:
         """Have it told that regular jobs are through; of events none is made for nobody."""

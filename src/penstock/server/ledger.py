@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -34,7 +34,7 @@ class Returned(Struct, frozen=True):
     """Whether it was told to end, did not, and its worker was killed for it."""
 
 
-class Ending(NamedTuple):
+class Ending(Struct, frozen=True, gc=False):
     """How a regular job, or one period of it, ended: what is told to who waits for it."""
 
     row: JobRow

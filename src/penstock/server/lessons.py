@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from penstock.server.messages import LearnJob
+from penstock.server.seats import Assignment
+from penstock.server.settling import HeldSlice
 from penstock.store.rows import JobRow
 
 
@@ -27,13 +29,16 @@ class Lessons:
         with self._changing:
             self._known.pop(worker, None)
 
-    def for_worker(self, worker: Any, wanted: Iterable[UUID]) -> list[LearnJob]:
-        """Return what a worker must be told before it gets slices of these jobs; nothing for one that has just died."""
+    def before(self, worker: Any, pieces: Iterable[Assignment]) -> list[LearnJob]:
+        """Return what a worker must be told before it gets these pieces; nothing for one that has just died."""
+        if not self.batches:
+            return []
+        wanted = {piece.subject.job_id for piece in pieces if isinstance(piece.subject, HeldSlice)}
         with self._changing:
             known = self._known.get(worker)
             if known is None:
                 return []
-            news = set(wanted) - known
+            news = wanted - known
             known |= news
         return [LearnJob(self.batches[job_id]) for job_id in news]
 

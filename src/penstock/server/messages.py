@@ -148,6 +148,16 @@ class JobDone(Struct, array_like=True, tag=13):
     """Whether the worker has stored it, in the transaction of `perform`; False when it was refused there, because
     somebody had moved the job on. None: the dispatcher is to store it."""
 
+    def says_nothing(self) -> bool:
+        """Tell whether the job is done, and that is all."""
+        return (
+            self.failure is None
+            and self.result is None
+            and self.decided is None
+            and self.stored is None
+            and not (self.unknown or self.columns or self.fields)
+        )
+
 
 class SliceDone(Struct, array_like=True, tag=14):
     """From a worker: how a slice ended."""

@@ -88,11 +88,13 @@ class Seat:
         """How many pieces are behind those that its slots work on."""
         return max(0, len(self.held) - self.slots)
 
-    def take(self, piece: Assignment) -> None:
-        """Hold a piece."""
-        self.held[piece.key] = piece
-        self.load += piece.seconds
-        self.sums.add(piece.priority, 1, piece.seconds, piece.size)
+    def take(self, pieces: list[Assignment]) -> None:
+        """Hold pieces of one priority and pace."""
+        for piece in pieces:
+            self.held[piece.key] = piece
+        number, first = len(pieces), pieces[0]
+        self.load += number * first.seconds
+        self.sums.add(first.priority, number, number * first.seconds, sum([piece.size for piece in pieces]))
 
     def drop(self, key: int) -> Assignment | None:
         """Hold a piece no longer, and return it; None when it was not held."""

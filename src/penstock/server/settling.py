@@ -35,6 +35,11 @@ class HeldJob(Struct, frozen=True, gc=False):
     stored: bool = True
     """False for one that was handed out without having been stored."""
 
+    @property
+    def leaves_nothing(self) -> bool:
+        """Whether the store removes it when it is done."""
+        return self.stored and self.row.destroy_on_complete
+
 
 class HeldHook(Struct, frozen=True, gc=False):
     """A moment of a batch job, `before_batch` or `after_batch`, that this server has claimed."""

@@ -71,11 +71,13 @@ class Turn:
 
     def settle(self, returned: list[Returned]) -> None:
         """Store how pieces ended."""
+        plain, others = self._parted(returned)
+        self._endings.settle_plain_jobs(plain)
         slices: list[tuple[HeldSlice, SliceSettlement, Decision | None]] = []
         jobs: list[tuple[HeldJob, JobDone]] = []
-        self._store_what_was_not(returned)
-        self._losses.note_crashes(returned)
-        for back in returned:
+        self._store_what_was_not(others)
+        self._losses.note_crashes(others)
+        for back in others:
             held, reply = back.piece.subject, back.reply
             if isinstance(held, HeldSlice):
                 self._ledger.touched.add(held.job_id)
@@ -98,6 +100,20 @@ class Turn:
                     self._settle_hooks(back, held, reply)
         self._endings.settle_slices(slices)
         self._endings.settle_jobs(jobs)
+
+    def _parted(self, returned: list[Returned]) -> tuple[list[tuple[JobRow, JobDone]], list[Returned]]:
+        """Return the jobs that are done and leave nothing, as nearly all small ones, and what else came back."""
+        hooked = {kind for kind, facts in self._ledger.kinds.items() if "after_complete" in facts.hooks}
+        plain: list[tuple[JobRow, JobDone]] = []
+        others = []
+        for back in returned:
+            held, reply = back.piece.subject, back.reply
+            is_plain = isinstance(held, HeldJob) and held.leaves_nothing and held.row.kind not in hooked
+            if is_plain and isinstance(reply, JobDone) and reply.says_nothing():
+                plain.append((held.row, reply))
+            else:
+                others.append(back)
+        return plain, others
 
     def _settle_hooks(self, back: Returned, held: HeldHook | HeldDue, reply: JobDone) -> None:
         if isinstance(held, HeldHook):

@@ -128,7 +128,7 @@ class OutputRow(NamedTuple):
     payload: bytes
 
 
-class JobSettlement(NamedTuple):
+class JobSettlement(Struct, frozen=True, gc=False):
     """How a claimed regular job ended. `changes` None deletes the row."""
 
     id: UUID

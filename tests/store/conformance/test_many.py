@@ -92,3 +92,24 @@ def test_limits_are_left_by_all_that_go_at_once(store, jobs):
     assert store.settle_jobs([gone(row) for row in won]) == []
     with store.transaction():
         assert store.limits() == {}
+
+
+def test_those_that_the_claiming_transaction_itself_has_moved_are_not_won(store, jobs):
+    with store.transaction():
+        seen = store.candidates(["Copy"], limit=COUNT)
+        store.update_job(jobs[7].id, {"state": State.PAUSED})
+        won = store.claim_jobs(seen, server="s", now=now())
+    assert [row.id for row in won] == [row.id for row in jobs if row is not jobs[7]]
+    with store.transaction():
+        seen = [store.job(row.id) for row in won[:80]]
+        assert store.claim_jobs(seen, server="s", now=now()) == []
+
+
+def test_of_many_at_the_same_attempt_those_are_refused_that_were_moved(store, jobs):
+    won = claimed(store)
+    for lost in (0, COUNT - 1):
+        store.update_job(jobs[lost].id, {"state": State.ABORTED})
+    settlements = [gone(row) for row in won]
+    refused = store.settle_jobs(settlements)
+    assert refused == [settlements[0], settlements[-1]]
+    assert store.settle_jobs(settlements) == settlements

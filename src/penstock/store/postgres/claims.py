@@ -100,8 +100,8 @@ class PostgresClaims:
 
     def claim_jobs(self, rows: Sequence[JobRow], *, server: str, now: datetime) -> list[JobRow]:
         """Move queued jobs to running, each at its next attempt."""
-        won = self._claim(rows, server, now) if rows else []
-        claimed = rows if len(won) == len(rows) else _those_of(rows, set(won))
+        won = self._claim(rows, server, now) if rows else None
+        claimed = rows if won is None else [row for row in rows if row.id in won]
         for row in claimed:
             row.state, row.started_at, row.server = State.RUNNING, now, server
             row.attempt += 1
@@ -167,23 +167,20 @@ class PostgresClaims:
         return taken
 
     @again
-    def _claim(self, rows: Sequence[JobRow], server: str, now: datetime) -> list[UUID]:
-        """Return the ids of the jobs that were won."""
-        values = {
-            "ids": Ids(row.id for row in rows),
-            "attempts": [row.attempt for row in rows],
-            "limits": [stored(row.limit_name) for row in rows],
-            "server": server,
-            "now": now,
-        }
+    def _claim(self, rows: Sequence[JobRow], server: str, now: datetime) -> set[UUID] | None:
+        """Return the ids of the jobs that were won; None for all of them."""
+        values = {"ids": Ids([row.id for row in rows]), "server": server, "now": now}
         alike = {(row.attempt, row.limit_name) for row in rows}
         with self.connections.transaction() as session:
-            name = "claim_jobs"
             if len(alike) == 1 and session.has_locked(rows):
                 # By their ids alone, which costs half of looking again at each and joining what is known of it.
-                name, ((attempt, limit_name),) = "claim_alike", alike
+                ((attempt, limit_name),) = alike
                 values |= {"attempt": attempt, "limit_name": stored(limit_name)}
-            return [job_id for (job_id,) in session.fetch(self.sql[name], values)]
+                ((won,),) = session.fetch(self.sql["claim_alike"], values)
+                return None if won is None else set(won)
+            values["attempts"] = [row.attempt for row in rows]
+            values["limits"] = [stored(row.limit_name) for row in rows]
+            return {job_id for (job_id,) in session.fetch(self.sql["claim_jobs"], values)}
 
     def _lock_limits(self) -> None:
         if self.connections.joined is not None:
@@ -266,10 +263,6 @@ class PostgresClaims:
             [kinds, under_way, names, group_names, *values, max(limit, 0)],
         )
         return list(map(job_row, rows))
-
-
-def _those_of(rows: Sequence[JobRow], ids: Collection[UUID]) -> list[JobRow]:
-    return [row for row in rows if row.id in ids]
 
 
 def _walk_name(walk: tuple[str, ...]) -> str:

@@ -52,16 +52,6 @@ class _MomentLoader(Loader):
         return _EPOCH + timedelta(microseconds=int.from_bytes(data, "big", signed=True))
 
 
-class _TextLoader(Loader):
-    """Reads JSON as the text that was stored."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> str:
-        """Return the text."""
-        return bytes(data).decode()
-
-
 class Ids(list[UUID]):
     """Job ids that go as one array. As a list of any values, each costs as much as finding it."""
 
@@ -86,7 +76,10 @@ def adapters() -> AdaptersMap:
     """Return how values are read and written on our connections."""
     found = AdaptersMap(defaults)
     found.register_loader("timestamptz", _MomentLoader)
-    found.register_loader("json", _TextLoader)
+    # As the text that was stored: JSON comes as just that.
+    text = found.get_loader(found.types["text"].oid, Format.BINARY)
+    assert text is not None
+    found.register_loader("json", text)
     found.register_dumper(Ids, _IdsDumper)
     return found
 

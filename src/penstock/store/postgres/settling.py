@@ -106,19 +106,19 @@ class PostgresSettling:
 
     def job_standings(self, job_ids: Sequence[UUID]) -> dict[UUID, tuple[State, SubState | None]]:
         """Return the state of each of these jobs that exists."""
-        rows = self.connections.fetch(self.sql["job_standings"], (list(job_ids),)) if job_ids else []
+        rows = self.connections.fetch(self.sql["job_standings"], (Ids(job_ids),)) if job_ids else []
         return {row[0]: (State(row[1]), SubState(row[2]) if row[2] else None) for row in rows}
 
     def _delete_jobs(self, settled: Sequence[JobSettlement], session: Session) -> list[JobSettlement]:
         """Remove jobs that are done; return those whose attempt is no longer the running one."""
-        ids, attempts = Ids(one.id for one in settled), [one.attempt for one in settled]
+        ids, attempts = Ids([one.id for one in settled]), [one.attempt for one in settled]
         if len(set(attempts)) == 1:
-            gone = session.fetch(self.sql["delete_settled_alike"], (ids, attempts[0]))
+            ((gone,),) = session.fetch(self.sql["delete_settled_alike"], {"ids": ids, "attempt": attempts[0]})
         else:
-            gone = session.fetch(self.sql["delete_settled_jobs"], (ids, attempts))
-        if len(gone) == len(settled):
+            gone = [job_id for (job_id,) in session.fetch(self.sql["delete_settled_jobs"], (ids, attempts))]
+        if gone is None or len(gone) == len(settled):
             return []
-        deleted = {job_id for (job_id,) in gone}
+        deleted = set(gone)
         return [one for one in settled if one.id not in deleted]
 
     def _settle_job(self, settlement: JobSettlement) -> bool:

@@ -1,7 +1,7 @@
 """Between the rows of the protocol and what SQLite keeps: moments as microseconds, ids as sixteen bytes."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -35,30 +35,27 @@ def stored(value: Any) -> Any:
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
-def _moment(value: int | None) -> datetime | None:
-    return None if value is None else from_micros(value)
-
-
 _MOMENTS = (
     "created_at", "run_at", "expires_at", "started_at", "completed_at", "throttled_at", "held_until",
 )  # fmt: skip
-_LOADERS: Mapping[str, Callable[[Any], Any]] = {
-    "id": lambda value: UUID(bytes=value),
-    "state": {str(state): state for state in State}.__getitem__,
-    "sub_state": {str(state): state for state in SubState}.get,
-    "batch": bool,
-    "draft": bool,
-    "destroy_on_complete": bool,
-    **dict.fromkeys(_MOMENTS, _moment),
-}
-_LOADED = tuple((position, _LOADERS[name]) for position, name in enumerate(JOB_COLUMNS) if name in _LOADERS)
+_FLAGS = ("batch", "draft", "destroy_on_complete")
+_STATES = {str(state): state for state in State}
+_SUB_STATES = {str(state): state for state in SubState}
+_ID, _STATE, _SUB_STATE = (JOB_COLUMNS.index(name) for name in ("id", "state", "sub_state"))
+_MOMENTS_AT, _FLAGS_AT = (tuple(JOB_COLUMNS.index(name) for name in names) for names in (_MOMENTS, _FLAGS))
 
 
 def job_row(columns: tuple[Any, ...]) -> JobRow:
     """Return the job of a selected row."""
     values = list(columns)
-    for position, load in _LOADED:
-        values[position] = load(values[position])
+    values[_ID] = UUID(bytes=values[_ID])
+    values[_STATE] = _STATES[values[_STATE]]
+    values[_SUB_STATE] = _SUB_STATES.get(values[_SUB_STATE])
+    for position in _FLAGS_AT:
+        values[position] = values[position] == 1
+    for position in _MOMENTS_AT:
+        if values[position] is not None:
+            values[position] = from_micros(values[position])
     return JobRow(*values)
 
 

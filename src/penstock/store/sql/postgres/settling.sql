@@ -4,7 +4,11 @@ WHERE jobs.id = given.id AND jobs.attempt = given.attempt AND state = 'running'
 RETURNING jobs.id
 
 -- name: delete_settled_alike
-DELETE FROM {schema}.jobs WHERE id = ANY(%s) AND attempt = %s AND state = 'running' RETURNING id
+-- NULL says that all are gone.
+WITH gone AS (
+    DELETE FROM {schema}.jobs WHERE id = ANY(%(ids)s) AND attempt = %(attempt)s AND state = 'running' RETURNING id
+)
+SELECT CASE WHEN count(*) < cardinality(%(ids)s) THEN coalesce(array_agg(id), '{}') END FROM gone
 
 -- name: hand_back_job
 -- An upload that was going on was that of `before_batch`, which is run afresh.
