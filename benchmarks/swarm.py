@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from benchmarks.processes import children_of, used_by
+from benchmarks.processes import used_by
 from benchmarks.swarm_rivals import figures
 from penstock import Distributor, gather, job
-from penstock.distributor.running import running_node
-from penstock.server.options import ServerOptions
+from penstock.bench.processes import family
 
 SECRET = "only for the benchmark"
 RIVALS = ("celery", "dramatiq", "taskiq", "dask")
@@ -41,11 +40,7 @@ async def anoop(number: int) -> int:
 def ours(number: int, tls: tuple[str, str, str] | None, *, on_loop: bool) -> dict[str, float]:
     """Measure a distributor in this process."""
     cert, key, ca = tls or (None, None, None)
-    options = ServerOptions(app=["benchmarks.swarm"], workers=2, processes=2, concurrency=1000)
-    with (
-        Distributor("127.0.0.1:0", secret=SECRET, cert=cert, key=key) as d,
-        running_node([d.address], options, name="bench", secret=SECRET, ca=ca),
-    ):
+    with Distributor("127.0.0.1:0", secret=SECRET, cert=cert, key=key) as d, node(d.address, ca):
         function = anoop if on_loop else noop
         found = figures(lambda index: d.enqueue(function, index), lambda handle: handle.result(120), number)
         return {
@@ -54,9 +49,24 @@ def ours(number: int, tls: tuple[str, str, str] | None, *, on_loop: bool) -> dic
         }
 
 
+@contextlib.contextmanager
+def node(address: str, ca: str | None) -> Iterator[None]:
+    """Run a node as a user does, in a process of its own."""
+    command = [sys.executable, "-m", "penstock", "node", "--name", "bench", "--connect", address]
+    command += ["--app", "benchmarks.swarm", "--workers", "2", "--processes", "2", "--concurrency", "1000"]
+    command += ["--ca", ca] if ca is not None else []
+    environment = {**os.environ, "PENSTOCK_SECRET": SECRET}
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, env=environment, cwd=root, stderr=subprocess.DEVNULL) as started:
+        try:
+            yield
+        finally:
+            started.terminate()
+
+
 def cpu_us(run: Callable[[], object], number: int) -> float:
     """Return the processor time for each of so many jobs, of this process and those it has started."""
-    pids = [os.getpid(), *children_of(os.getpid())]
+    pids = family(os.getpid())
     before = sum(used_by(pid).seconds for pid in pids)
     run()
     return (sum(used_by(pid).seconds for pid in pids) - before) / number * 1e6

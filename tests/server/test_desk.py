@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.desk import TOGETHER, Desk
+from penstock.server.berths import LOOP
+from penstock.server.desk import AHEAD_OF_LOOPS, MANY_ON_LOOPS, TOGETHER, Desk
 from penstock.server.seats import HORIZON, MOST_BYTES, MOST_HELD, Assignment, Seat
 
 
@@ -227,11 +228,30 @@ def test_what_no_worker_has_yet_can_be_withdrawn():
     assert desk.assign() == {"w": [keep]}
 
 
-def test_a_desk_is_hungry_while_a_slot_has_little_to_do():
+def test_a_slot_has_something_to_do_for_as_long_as_what_it_holds_takes():
     desk = measured(0.01)
-    assert desk.is_hungry()
-    hold(desk, 9)
-    assert not desk.is_hungry()
+    assert desk.seconds_ahead() == 0
+    hold(desk, 1)
+    assert desk.seconds_ahead() == 0, "it works on it, and nothing is behind it"
+    hold(desk, 8)
+    assert desk.seconds_ahead() == pytest.approx(0.09)
+    desk.join("idle", 1)
+    assert desk.seconds_ahead() == 0
+
+
+def test_without_slots_nothing_is_ahead_unless_an_event_loop_has_many():
+    desk = Desk()
+    assert desk.seconds_ahead() == 0
+    desk.join("w", 0, 1000)
+    pieces = [piece(desk) for _ in range(MANY_ON_LOOPS + 1)]
+    for one in pieces:
+        one.berth = LOOP
+    desk.add(pieces[1:])
+    desk.assign()
+    assert desk.seconds_ahead() == 0
+    desk.add(pieces[:1])
+    desk.assign()
+    assert desk.seconds_ahead() == AHEAD_OF_LOOPS
 
 
 def test_a_worker_that_retires_gets_nothing_more():

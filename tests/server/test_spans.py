@@ -59,6 +59,16 @@ class Again(Retry, kind="spans.Again"):
         raise OSError("not yet")
 
 
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise ValueError("worse")
+
+
+class Mute(Job, kind="spans.Mute"):
+    def perform(self):
+        raise UnspeakableError
+
+
 class Secret(Job, kind="spans.Secret"):
     number: str = field("4711", encrypted=True)
 
@@ -133,6 +143,14 @@ def test_without_a_span_nothing_is_stored_and_the_run_is_a_trace_of_its_own(span
     assert "traceparent" not in json.loads(current_store().job(job.id).fields)
     drain()
     assert spans()["spans.Pay"].parent is None
+
+
+def test_an_exception_whose_text_cannot_be_made_is_told_by_what_was_described(spans):
+    job = Mute.create()
+    drain(expect_failures=True)
+    assert job.reload().state == "failed"
+    (event,) = spans()["spans.Mute"].events
+    assert event.attributes["exception.type"].endswith("UnspeakableError")
 
 
 @pytest.mark.parametrize("cls", [Order, Remember])

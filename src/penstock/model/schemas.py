@@ -36,11 +36,12 @@ class AnyValue(Stored):
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Read tags in JSON; in Python look at the value and leave it as it is."""
-        return core_schema.json_or_python_schema(
+        known = core_schema.json_or_python_schema(
             core_schema.no_info_plain_validator_function(decode),
             core_schema.no_info_plain_validator_function(_storable_value),
             serialization=_written(encode),
         )
+        return core_schema.nullable_schema(known)  # None needs no function of ours, and is what most have by default.
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Allow anything."""

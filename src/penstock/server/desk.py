@@ -10,12 +10,15 @@ from itertools import chain, count
 from typing import Any
 
 from penstock.server.berths import HEAVY_SLOT, LOOP, SLOT, Berth
-from penstock.server.seats import HORIZON, Assignment, Budget, Seat
+from penstock.server.seats import Assignment, Budget, Seat
 
 SMOOTHING = 0.2
 """The weight of the newest measurement in a pace."""
 TOGETHER = 0.0002
 """Seconds of work so short that it is not spread over workers: to choose one for each piece takes as long as that."""
+MANY_ON_LOOPS = 100
+AHEAD_OF_LOOPS = 0.002
+"""How long an event loop that has many pieces is taken to have something to do."""
 WORTH_RECALLING = 0.01
 """Seconds of waiting work below which moving it to another worker costs more than it gains."""
 
@@ -72,10 +75,13 @@ class Desk:
         ready = (entry[-1] for entry in self._ready)
         return Budget(self.seats.values(), self.loops.values(), ready, self.heavies.values())
 
-    def is_hungry(self) -> bool:
-        """Tell whether some slot has no more than half of what it may hold."""
+    def seconds_ahead(self) -> float:
+        """Return how long every slot has something to do, beyond the piece that it works on; without slots 0."""
+        if not any(seat.held for seat in self.seats.values()):
+            many = sum(len(seat.held) for seat in self.loops.values()) > MANY_ON_LOOPS
+            return AHEAD_OF_LOOPS if many else 0.0
         seats = [seat for seat in self.seats.values() if seat.slots]
-        return any(len(seat.held) <= seat.slots or seat.load < seat.slots * HORIZON / 2 for seat in seats)
+        return min((seat.load / seat.slots if seat.waiting else 0.0 for seat in seats), default=0.0)
 
     def count(self) -> int:
         """Return how many pieces are held."""

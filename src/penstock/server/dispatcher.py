@@ -21,6 +21,7 @@ from penstock.server.claiming import Claim
 from penstock.server.deaths import Death, taken_back
 from penstock.server.desk import Desk
 from penstock.server.express import Arrivals
+from penstock.server.gathering import Gathering
 from penstock.server.heartbeat import Heartbeat
 from penstock.server.ledger import Ending
 from penstock.server.lessons import Lessons
@@ -34,8 +35,6 @@ from penstock.store.rows import JobRow
 
 log = logging.getLogger("penstock")
 
-GATHER_SECONDS = 0.04
-"""How long results are gathered while every slot has enough to do."""
 CHECK_SECONDS = 1.0
 """How often the store is looked at without a cause: for lost wake-ups, and jobs that people moved."""
 RETRY_SECONDS = 0.5
@@ -66,6 +65,7 @@ class Dispatcher:
         self._lessons = Lessons()
         self._returned: list[Returned] = []
         self._arrivals = Arrivals(keeps_nothing=keeps_nothing)
+        self._gathering = Gathering(spaces=keeps_nothing)
         self._changed = threading.Condition()
         self._woken = False
         self._quiet = False
@@ -185,7 +185,7 @@ class Dispatcher:
                 if piece is not None:
                     self._returned.append(Returned(piece, reply))
             # Waking the other thread for nothing costs the workers more than it looks: they share its cores.
-            if first or self._desk.is_hungry():
+            if first or self._gathering.seconds(self._desk.seconds_ahead(), are_new=False) <= 0:
                 self._changed.notify()
 
     def worker_recalled(self, worker: Any, keys: list[int]) -> None:
@@ -224,7 +224,7 @@ class Dispatcher:
         self.wake()
         deadline = clock.monotonic() + grace
         with self._changed:
-            while not (self._desk.is_empty() and not self._returned) or self._woken or self._arrivals.are_fresh:
+            while not (self._desk.is_empty() and not self._returned) or self._woken or self._arrivals.count:
                 left = deadline - clock.monotonic()
                 if left <= 0 or not self._thread.is_alive():
                     return False
@@ -248,11 +248,13 @@ class Dispatcher:
         due: datetime | None = None
         while True:
             looks = self._wait(due)
-            closing = self._closed
+            closing, began = self._closed, clock.monotonic()
+            came = len(self._returned) + self._arrivals.count
             try:
                 # A turn that did not look leaves standing what an earlier one found.
                 standing = due if due is not None and due > clock.now() else None
                 due = min(filter(None, (self._turn(looks=looks), standing)), default=None)
+                self._gathering.note_turn(began, clock.monotonic(), came)
             except StoreError as error:
                 events.publish(events.StoreTroubled(error))
                 if closing:
@@ -275,14 +277,13 @@ class Dispatcher:
         """Return when there is cause for a turn, and whether it is one to look at the store."""
         with self._changed:
             began: float | None = None
-            while not (self._woken or self._closed or self._arrivals.are_fresh):
+            while not (self._woken or self._closed):
                 pause = self._until_look(due)
-                if self._returned:
-                    if self._desk.is_hungry():
-                        break
+                if self._returned or self._arrivals.count:
                     now = clock.monotonic()
                     began = began or now
-                    pause = min(pause, began + GATHER_SECONDS - now)
+                    gathers = self._gathering.seconds(self._desk.seconds_ahead(), are_new=self._arrivals.count > 0)
+                    pause = min(pause, began + gathers - now)
                 if pause <= 0:
                     break
                 self._changed.wait(pause)

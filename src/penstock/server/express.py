@@ -93,9 +93,9 @@ class Arrivals:
         self.express = Express() if keeps_nothing else None
 
     @property
-    def are_fresh(self) -> bool:
-        """Whether any came since the last turn."""
-        return bool(self._fresh)
+    def count(self) -> int:
+        """How many came since the last turn."""
+        return len(self._fresh)
 
     def add(self, rows: Iterable[JobRow]) -> bool:
         """Take new jobs; tells whether they are the first since the last turn."""

@@ -100,7 +100,11 @@ class Traced(Untraced):
         if self._seals:
             self._span.add_event("exception", {"exception.type": failure.class_name})
         elif error is not None:
-            self._span.record_exception(error)
+            try:
+                self._span.record_exception(error)
+            except Exception:  # Its own text cannot be made; the failure has what could be.
+                told = {"exception.type": failure.class_name, "exception.message": failure.message}
+                self._span.add_event("exception", told)
         described = failure.class_name if self._seals else f"{failure.class_name}: {failure.message}"
         self._span.set_status(Status(StatusCode.ERROR, described))
 
