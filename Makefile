@@ -38,7 +38,7 @@ docs: $(VENV)/installed-dev ## The documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "open site/index.html"
 
-bench: $(VENV)/installed $(BENCH)/installed ## Measure all of docs/figures.md beside rivals; a quarter of an hour, QUICK=1 for a few minutes
+bench: $(VENV)/installed $(BENCH)/installed ## Measure all of docs/figures.md beside rivals; half an hour, QUICK=1 for a few minutes
 	$(BENCH)/bin/python -m benchmarks all $(if $(QUICK),--quick)
 	$(BIN)/python docs/generate.py
 
