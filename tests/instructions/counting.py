@@ -16,7 +16,8 @@ from tests.instructions.paths import PATHS
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("record.json")
 TOLERANCE = 0.15
-"""The part that a path may take more than is recorded: runs of the same code differ by less than a thousandth."""
+"""The part that a path may take more than is recorded: the same code differs by less than a thousandth from run to run,
+and by a hundredth in another folder or environment."""
 RECORD_ANEW = "python -m tests.instructions --record"
 TOOL = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 Counts = dict[str, float]
