@@ -22,7 +22,7 @@ postgres: $(VENV)/installed-dev ## All tests that meet a store, on PostgreSQL; P
 	PENSTOCK_TEST_STORE=postgres $(if $(PROGRAMS),PENSTOCK_TEST_POSTGRES_BIN=$(PROGRAMS)) $(BIN)/python -m pytest -q -n auto $(ARGS)
 
 packages: ## Install the programs that the tests compare with, where they are missing, on Debian and as root
-	@missing=""; for pair in sshd:openssh-server gpg:gnupg zstd:zstd xz:xz-utils bzip2:bzip2 lz4:lz4 unzip:unzip pgbouncer:pgbouncer chromium:chromium; do \
+	@missing=""; for pair in sshd:openssh-server gpg:gnupg zstd:zstd xz:xz-utils bzip2:bzip2 lz4:lz4 unzip:unzip pgbouncer:pgbouncer chromium:chromium valgrind:valgrind; do \
 	    PATH="$$PATH:/usr/sbin" command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
@@ -38,7 +38,7 @@ docs: $(VENV)/installed-dev ## The documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "open site/index.html"
 
-bench: $(VENV)/installed $(BENCH)/installed ## Measure all of docs/figures.md beside rivals; a quarter of an hour, QUICK=1 for a few minutes
+bench: $(VENV)/installed $(BENCH)/installed ## Measure all of docs/figures.md beside rivals; half an hour, QUICK=1 for a few minutes
 	$(BENCH)/bin/python -m benchmarks all $(if $(QUICK),--quick)
 	$(BIN)/python docs/generate.py
 

@@ -15,9 +15,12 @@ from penstock.bench.subjects import settings_of, subject_module
 
 OURS = ("jobs", "enqueue", "latency", "idle", "memory", "claims", "scale")
 """Measurements without rivals, as `penstock bench` makes them."""
-WITH_RIVALS = ("batch", "work", "records", "rows", "queues", "stores", "oltp", "housekeeping", "console", "browsers")
+WITH_RIVALS = (
+    *("batch", "work", "records", "rows", "queues", "stores", "oltp", "housekeeping", "console", "browsers"),
+    "profile",
+)
 SUBJECTS = (*WITH_RIVALS, *OURS)
-ON_EITHER = {"batch", "work", "records", *OURS}
+ON_EITHER = {"batch", "work", "records", "profile", *OURS}
 """Measured on one store or the other, each with results of its own."""
 HERE = Path(__file__).parent
 

@@ -1,4 +1,4 @@
-"""What `python -m benchmarks all` measures: each figure of docs/figures.md, on both stores; a quarter of an hour."""
+"""What `python -m benchmarks all` measures: each figure of docs/figures.md, on both stores; half an hour."""
 
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ SIZES: dict[str, dict[str, int]] = {
     "latency": {},
     "idle": {},
     "memory": {"large_mb": 600},
+    "profile": {},
 }
 PLAN = (
     *(Step(subject, store, sizes) for subject, sizes in SIZES.items() for store in (SQLITE, POSTGRES)),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from drawing import bars_picture
+from reasons import reasons
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results"
@@ -51,6 +52,9 @@ def figures_page(results: Results | None = None) -> str:
             "| --- | --- | --- | --- | --- |",
             *(_goal_row(results, figure) for figure in FIGURES),
             "",
+            *WHY.strip().splitlines(),
+            "",
+            *(line for figure in FIGURES for line in _why(results, figure)),
             *QUEUES.strip().splitlines(),
             "",
             *_queues(results),
@@ -79,6 +83,15 @@ def _told(figure: Row, row: Row | None) -> str:
         return ABSENT
     text = figure["shown"].format_map({name.replace(" : ", " to "): value for name, value in row.items()})
     return f"**{text}**" if _is_reached(figure, row) else f"{text}, *not reached*"
+
+
+def _why(results: Results, figure: Row) -> Iterator[str]:
+    """Yield why a goal is not reached on the stores where it is not."""
+    rows = {store: results.row(f"{figure['subject']}{suffix}", figure["row"]) for store, suffix in SUFFIXES.items()}
+    unmet = [store for store, row in rows.items() if row is not None and not _is_reached(figure, row)]
+    if unmet:
+        profiles = {store: results.of(f"profile{suffix}") for store, suffix in SUFFIXES.items()}
+        yield from reasons(figure["title"], figure["why"], figure["profile"], profiles, unmet)
 
 
 def _is_reached(figure: Row, row: Row) -> bool:
@@ -121,7 +134,8 @@ def _seconds(row: Row | None) -> tuple[str, str]:
 
 def _runs(results: Results) -> Iterator[str]:
     subjects = list(dict.fromkeys(figure["subject"] for figure in FIGURES))
-    for name in [*(f"{subject}{suffix}" for subject in subjects for suffix in SUFFIXES.values()), "queues"]:
+    measured = [*subjects, "profile"]
+    for name in [*(f"{subject}{suffix}" for subject in measured for suffix in SUFFIXES.values()), "queues"]:
         found = results.of(name).get("machine")
         if found is None or (name == "queues" and not results.table(name, QUEUES_TABLE)):
             yield f"| {name} | {ABSENT} | | | | |"
@@ -176,9 +190,17 @@ INTRODUCTION = """
 Made by `python docs/generate.py` from `docs/figures.toml` and `benchmarks/results`.
 
 What Penstock is to reach, and what was measured, with each way to measure it again. `make bench` measures all of it in
-one run of about a quarter of an hour, and makes this page anew; [benchmarks](../benchmarks/README.md) tells how rivals
+one run of about half an hour, and makes this page anew; [benchmarks](../benchmarks/README.md) tells how rivals
 are compared, and what to know before quoting a figure. Ratios are medians of those within rounds in which all run once;
 below 1 Penstock takes less. **Bold** is what reaches its goal.
+"""
+
+WHY = """
+## Why
+
+Where the time goes of each goal that is not reached (`python -m benchmarks profile`): by phase, process and library,
+beside what the same steps take bare. µs are for one record or job; CPU is summed over all processes of a kind. The
+profile is a run of its own, under `perf`: its figures explain those above, and are not the same to the last digit.
 """
 
 QUEUES = """

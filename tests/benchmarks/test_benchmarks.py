@@ -22,6 +22,10 @@ SMALL = {
     "queues": ["--jobs", "100", "--rounds", "1"],
     "console": ["--page-jobs", "300", "--page-slices", "20", "--page-rounds", "1"],
     "browsers": ["--browsers", "2", "--browser-seconds", "1"],
+    "profile": [
+        *("--lines", "2000", "--large-lines", "3000", "--work-lines", "300", "--jobs", "40", "--bulk-jobs", "40"),
+        *("--commits", "8", "--pickups", "2", "--idle-seconds", "1", "--turns", "1", "--counted", "0"),
+    ],
 }
 """Others without rivals are measured by `tests/bench`."""
 ON_POSTGRES = {"stores", "oltp", "queues", "console", "browsers"}

@@ -1,6 +1,7 @@
 """The page of figures says what was measured, and what was not."""
 
 import json
+import string
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -77,6 +78,49 @@ def test_queues_are_told_with_their_settings_and_those_left_out_with_the_reason(
     root = ElementTree.fromstring(figures.queues_picture(results))
     names = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert names[1:] == ["Penstock on SQLite", "2,000", "Huey", "1,000"]
+
+
+class TestReasons:
+    FIGURE = next(figure for figure in figures.FIGURES if figure["profile"] == "idle")
+
+    def idle(self, results, seconds):
+        store(results, "idle", {"idle": [{"": "penstock server on SQLite", "CPU seconds a minute": seconds}]})
+
+    def profile(self, results, *left_out):
+        keys = ("look", "dispatcher", "workers")
+        rows = [{"": f"the {key}", "key": key, "value": 0.123, "unit": "s"} for key in keys if key not in left_out]
+        store(results, "profile", {"idle": rows}, layers={"idle": {"dispatcher: interpreter": 0.784}})
+
+    def why(self, results):
+        return list(figures._why(results, self.FIGURE))
+
+    def test_a_goal_that_is_not_reached_is_explained_by_the_numbers_of_the_profile(self, results):
+        self.idle(results, 0.2)
+        self.profile(results)
+        lines = self.why(results)
+        assert lines[0] == "### An idle server"
+        assert lines[2].startswith("**SQLite.** The interpreter")
+        assert "0.12 s in a minute" in lines[2]
+        assert "| the look | 0.12 s |  |" in lines
+        assert "CPU by library, SQLite: dispatcher interpreter 78 %." in lines
+
+    def test_nothing_is_to_be_explained_where_the_goal_is_reached_or_nothing_is_measured(self, results):
+        assert self.why(results) == []
+        self.idle(results, 0.05)
+        assert self.why(results) == []
+
+    def test_a_sentence_whose_number_is_missing_is_not_told(self, results):
+        self.idle(results, 0.2)
+        self.profile(results, "look")
+        assert "the profile has no 'look'" in self.why(results)[2]
+
+    @pytest.mark.parametrize("store", figures.SUFFIXES)
+    @pytest.mark.parametrize("figure", figures.FIGURES, ids=lambda figure: figure["title"])
+    def test_every_number_that_a_sentence_names_is_in_the_profile_that_is_kept(self, figure, store):
+        rows = figures.Results().table(f"profile{figures.SUFFIXES[store]}", figure["profile"])
+        named = {name for _, name, _, _ in string.Formatter().parse(figure["why"][store]) if name}
+        assert named
+        assert named - {row["key"] for row in rows} == set()
 
 
 def test_every_figure_is_measured_on_both_stores_by_the_one_command_that_measures_all():

@@ -32,7 +32,7 @@ def run(ground: Ground, *, jobs: int, commits: int, rounds: int) -> Report:
             single = commits / seconds
             figures.setdefault("one at a time, per second", []).append(single)
             figures.setdefault("one at a time, CPU µs of the client each", []).append(cpu / commits * 1e6)
-        with _bare(ground) as commit:
+        with bare_commits(ground) as commit:
             seconds, _ = _timed(lambda commit=commit: [commit(number) for number in range(commits)])  # type: ignore[misc]
             figures.setdefault("bare commits, per second", []).append(commits / seconds)
             figures.setdefault("one at a time : bare commits", []).append(single / (commits / seconds))
@@ -41,8 +41,8 @@ def run(ground: Ground, *, jobs: int, commits: int, rounds: int) -> Report:
 
 
 @contextmanager
-def _bare(ground: Ground) -> Iterator[Commit]:
-    """Give what stores a row for good."""
+def bare_commits(ground: Ground) -> Iterator[Commit]:
+    """Give what stores a row for good: the driver, and nothing around it."""
     with _bare_sqlite(ground) if ground.postgres is None else _bare_postgres(ground.postgres) as commit:
         yield commit
 

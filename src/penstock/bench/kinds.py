@@ -3,6 +3,7 @@
 import time
 
 from penstock.batch.job import BatchJob
+from penstock.bench.functions import work
 from penstock.model.job import Job
 
 
@@ -16,6 +17,18 @@ class BenchmarkReverse(BatchJob):
     def perform(self, line: str) -> str:  # type: ignore[override]
         """Return the line reversed."""
         return line[::-1]
+
+
+class BenchmarkWork(BatchJob):
+    """Works about 10 µs on each line, where `BENCHMARK_ROUNDS` says how long that is."""
+
+    slice_size = 1000
+    collect_output = True
+    destroy_on_complete = False
+
+    def perform(self, line: str) -> str:  # type: ignore[override]
+        """Return the line reversed, after a while."""
+        return work(line)
 
 
 class BenchmarkNothing(Job):

@@ -33,7 +33,7 @@ class StoreCost:
 
     def __init__(self, ground: Ground) -> None:
         self._url = ground.postgres
-        self._folder = self._asked("SHOW data_directory")[0] if self._url else ""
+        self._folder = _asked(self._url, "SHOW data_directory")[0] if self._url else ""
         self._before = {pid: cpu_seconds([pid]) for pid in _processes_of(self._folder)}
         self._began = self._numbers()
 
@@ -44,14 +44,19 @@ class StoreCost:
         return Spent(cpu, *(now - then for now, then in zip(self._numbers(), self._began, strict=True)))
 
     def _numbers(self) -> list[float]:
-        return [float(number) for number in self._asked(_NUMBERS)] if self._url else [0.0] * 6
+        return [float(number) for number in _asked(self._url, _NUMBERS)] if self._url else [0.0] * 6
 
-    def _asked(self, statement: str) -> tuple[Any, ...]:
-        import psycopg
 
-        assert self._url is not None
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            return connection.execute(statement).fetchone() or ()
+def store_processes(ground: Ground) -> list[int]:
+    """Return the processes of the PostgreSQL of a ground; none on SQLite, or where it is on another machine."""
+    return _processes_of(_asked(ground.postgres, "SHOW data_directory")[0]) if ground.postgres else []
+
+
+def _asked(url: str, statement: str) -> tuple[Any, ...]:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(statement).fetchone() or ()
 
 
 def _processes_of(folder: str) -> list[int]:
