@@ -223,10 +223,10 @@ ONLY_IN = {
     # Many at once: locks, whole arrays by one statement, and signs of life and wake-ups that are in the database.
     "postgres": {
         "accounts", "add_listener", "announce", "any_queued", "claim_alike", "claim_jobs", "claim_slices", "copy_jobs",
-        "delete_payloads", "delete_settled_alike", "delete_settled_jobs", "delete_settled_slices",
-        "drop_dead_listeners",
+        "copy_outputs", "copy_payloads", "delete_payloads", "delete_settled_alike", "delete_settled_jobs",
+        "delete_settled_slices", "drop_dead_listeners",
         "drop_outputs_at", "drop_unfinished",
-        "fields_for_change", "insert_and_announce", "insert_outputs", "insert_slices", "job_for_change",
+        "fields_for_change", "insert_and_announce", "insert_slices", "job_for_change",
         "job_standings",
         "lock_candidates", "lock_job", "lock_limits", "lock_presence",
         "presence", "presences", "progress", "remove_listener", "remove_listeners_of",
