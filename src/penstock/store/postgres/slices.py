@@ -12,7 +12,7 @@ from penstock.store.postgres.place import Place
 from penstock.store.protocol import Topic
 from penstock.store.rows import Accounts, BatchStanding, NewSlice, OutputRow, Progress, SliceRow
 
-OUTPUTS_AT_ONCE = 64
+OUTPUTS_AT_ONCE = 500
 OUTPUT_BYTES_AT_ONCE = 4 << 20
 SLICES_AT_ONCE = 500
 FOREVER = 1 << 62
