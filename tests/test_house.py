@@ -218,7 +218,8 @@ ONLY_IN = {
         "delete_settled_slice",
         "drop_output", "drop_payloads", "failed_count", "insert_output", "insert_payload", "insert_slice",
         "last_slice_id", "missing_payloads", "payload", "queued_slices", "records_by_output",
-        "records_by_state", "records_processed", "remove_job", "set_rate", "stop_slice", "unfinished_slices",
+        "records_by_state", "records_processed", "release_held_jobs", "remove_job",
+        "set_rate", "stop_slice", "unfinished_slices",
     },
     # Many at once: locks, whole arrays by one statement, and signs of life and wake-ups that are in the database.
     "postgres": {
