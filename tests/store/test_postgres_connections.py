@@ -3,6 +3,7 @@
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -174,6 +175,43 @@ class TestTransactions:
             thread.join(30)
         assert len(store.connections._idle) <= connections.KEPT
         assert store.connections._used == set()
+
+
+PREPARED = "SELECT statement FROM pg_prepared_statements WHERE strpos(statement, 'pg_prepared') = 0"
+
+
+class TestPreparedStatements:
+    OFTEN = connections.PREPARED_FROM + 1
+
+    def prepared(self, store):
+        for _ in range(self.OFTEN):
+            store.slice_counts(UUID(int=1))
+        return [text for (text,) in store.connections.fetch(PREPARED)]
+
+    def test_what_is_run_again_and_again_is_parsed_once_and_planned_each_time(self, store):
+        (text,) = self.prepared(store)
+        assert "GROUP BY state" in text
+        # The rows may have become a million meanwhile.
+        assert store.connections.fetch("SHOW plan_cache_mode") == [("force_custom_plan",)]
+
+    def test_a_pooler_would_have_them_run_where_they_are_not(self, postgres_url, monkeypatch):
+        monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda _: -1))
+        assert self.prepared(open_store(postgres_url)) == []
+
+    def test_on_a_connection_that_is_lent_nothing_stays(self, store):
+        with store.lending() as lent:
+            for _ in range(self.OFTEN):
+                lent.execute("SELECT %s::int", (1,))
+            assert lent.execute(PREPARED).fetchall() == []
+        assert len(self.prepared(store)) == 1
+
+    def test_they_are_made_anew_when_a_transaction_was_undone_or_the_table_was_changed(self, store, admin):
+        assert self.prepared(store)
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            raise ZeroDivisionError
+        assert self.prepared(store)
+        admin.execute(f"ALTER TABLE {store.place.schema}.slices ADD COLUMN more text")
+        assert store.slice_counts(UUID(int=1)) == {}
 
 
 class TestUrls:

@@ -219,10 +219,10 @@ def test_asked_while_the_server_is_away_a_listener_is_kept_for_later(store, new_
     with closing(store.listen(Topic.ENDED, lambda: None)):
         real, away = live.connect, threading.Event()
 
-        def refuse(place):
+        def refuse(*how):
             if not away.is_set():
                 raise psycopg.OperationalError("the server is away")
-            return real(place)
+            return real(*how)
 
         monkeypatch.setattr(live, "connect", refuse)
         monkeypatch.setattr(live, "ASK_SECONDS", 0.2)

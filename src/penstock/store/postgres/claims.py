@@ -41,8 +41,7 @@ class PostgresClaims:
     def release_due_jobs(self, now: datetime) -> None:
         """Make jobs claimable whose `run_at` has come, or that were held until now."""
         with self.connections.transaction() as session:
-            session.execute(self.sql["release_due_jobs"], (now,))
-            session.execute(self.sql["release_held_jobs"], {"now": now})
+            session.execute(self.sql["release_due_jobs"], {"now": now})
 
     def next_due(self) -> datetime | None:
         """Return the earliest moment at which a job becomes claimable."""

@@ -170,7 +170,8 @@ class LiveLine:
                 self._wake = self._bell = -1
 
     def _connect(self) -> None:
-        session = self._session = connect(self._place)
+        # Nothing that it writes outlives it: it is told anew with the next connection.
+        session = self._session = connect(self._place, "normal")
         # A pooler tells clients ids of its own; what such a session locks may be held by another one tomorrow.
         ((process,),) = session.fetch("SELECT pg_backend_pid()")
         pooled = process != session.raw.info.backend_pid

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from penstock.states import SliceState
 from penstock.store.postgres.connection import Connections, again
+from penstock.store.postgres.convert import OUTPUT_TYPES
 from penstock.store.postgres.jobs import PostgresJobs
 from penstock.store.protocol import Topic
 from penstock.store.rows import NewOutput, SliceRow
@@ -45,8 +46,8 @@ class PostgresMending:
                 return False
             if output is not None:
                 number, part = output.place or (row.number, row.done)
-                columns = [job_id], [output.category], [number], [part], [output.record_count], [output.payload]
-                session.execute(self.sql["insert_outputs"], columns)
+                columns = job_id, output.category, number, part, output.record_count, output.payload
+                session.copy(self.sql["copy_outputs"], [columns], OUTPUT_TYPES)
             session.execute(self.sql["add_progress"], (by, [job_id], [1], [0 if output is None else 1]))
             session.execute(self.sql["drop_done_slice"], (row.slice_id,))
             assert isinstance(self, PostgresJobs)

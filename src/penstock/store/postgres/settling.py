@@ -8,7 +8,7 @@ from uuid import UUID
 
 from penstock.states import SliceState, State, SubState
 from penstock.store.postgres.connection import Connections, again
-from penstock.store.postgres.convert import Ids, stored
+from penstock.store.postgres.convert import OUTPUT_TYPES, Ids, stored
 from penstock.store.postgres.jobs import PostgresJobs
 from penstock.store.postgres.session import Session
 from penstock.store.protocol import Topic
@@ -153,17 +153,20 @@ class PostgresSettling:
         return {slice_id for (slice_id,) in session.fetch(self.sql["stop_slices"], columns)}
 
     def _store_outputs(self, settled: Sequence[SliceSettlement], session: Session) -> None:
-        outputs = [(one, out) for one in settled for out in one.outputs]
-        if outputs:
-            columns = (
-                [one.job_id for one, _ in outputs],
-                [out.category for _, out in outputs],
-                [out.place[0] if out.place else one.number for one, out in outputs],
-                [out.place[1] if out.place else one.start for one, out in outputs],
-                [out.record_count for _, out in outputs],
-                [out.payload for _, out in outputs],
+        outputs = [
+            (
+                one.job_id,
+                out.category,
+                out.place[0] if out.place else one.number,
+                out.place[1] if out.place else one.start,
+                out.record_count,
+                out.payload,
             )
-            session.execute(self.sql["insert_outputs"], columns)
+            for one in settled
+            for out in one.outputs
+        ]
+        if outputs:
+            session.copy(self.sql["copy_outputs"], outputs, OUTPUT_TYPES)
 
     def _add_progress(self, settled: Sequence[SliceSettlement], server: str, session: Session) -> None:
         processed: Counter[UUID] = Counter()

@@ -7,11 +7,12 @@ from uuid import UUID
 from penstock.errors import JobNotFound
 from penstock.states import SliceState
 from penstock.store.postgres.connection import Connections, again
+from penstock.store.postgres.convert import PAYLOAD_TYPES
 from penstock.store.postgres.place import Place
 from penstock.store.protocol import Topic
 from penstock.store.rows import Accounts, BatchStanding, NewSlice, OutputRow, Progress, SliceRow
 
-OUTPUTS_AT_ONCE = 64
+OUTPUTS_AT_ONCE = 500
 OUTPUT_BYTES_AT_ONCE = 4 << 20
 SLICES_AT_ONCE = 500
 FOREVER = 1 << 62
@@ -39,10 +40,12 @@ class PostgresSlices:
                 "numbers": list(range(first, count + 1)),
                 "firsts": [new.first_record for new in slices],
                 "counts": [new.record_count for new in slices],
-                "payloads": [new.payload for new in slices],
+                "sizes": [len(new.payload) for new in slices],
             }
             if slices:
-                session.execute(self.sql["insert_slices"], values)
+                ids = session.fetch(self.sql["insert_slices"], values)
+                payloads = [(slice_id, slices[number - first].payload) for number, slice_id in ids]
+                session.copy(self.sql["copy_payloads"], payloads, PAYLOAD_TYPES)
             return int(count)
 
     @again

@@ -3,22 +3,21 @@
 -- sub-select again for each row and pass its limit. Positional values stand where conditions are put in.
 
 -- name: release_due_jobs
--- What another server is just releasing is left to it.
+-- What another server is just releasing is left to it. Of one that is due and one that was held none is both.
 WITH due AS MATERIALIZED (
     SELECT id FROM {schema}.jobs
-    WHERE state = 'queued' AND NOT runnable AND NOT draft AND held_until IS NULL AND server IS NULL AND run_at <= %s
+    WHERE state = 'queued' AND NOT runnable AND NOT draft AND held_until IS NULL AND server IS NULL
+        AND run_at <= %(now)s
     FOR NO KEY UPDATE SKIP LOCKED
-)
-UPDATE {schema}.jobs SET runnable = true FROM due WHERE jobs.id = due.id
-
--- name: release_held_jobs
-WITH due AS MATERIALIZED (
+), held AS MATERIALIZED (
     SELECT id FROM {schema}.jobs WHERE held_until <= %(now)s FOR NO KEY UPDATE SKIP LOCKED
+), released AS (
+    UPDATE {schema}.jobs SET runnable = true FROM due WHERE jobs.id = due.id
 )
 UPDATE {schema}.jobs SET held_until = NULL, runnable =
     NOT draft AND (state = 'queued' AND server IS NULL AND (run_at IS NULL OR run_at <= %(now)s)
                    OR state = 'running' AND batch AND coalesce(sub_state = 'processing', false))
-FROM due WHERE jobs.id = due.id
+FROM held WHERE jobs.id = held.id
 
 -- name: next_due
 SELECT run_at FROM {schema}.jobs

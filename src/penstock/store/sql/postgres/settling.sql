@@ -52,9 +52,8 @@ FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::i
 WHERE slices.id = given.id AND slices.attempt = given.attempt AND slices.state = 'running'
 RETURNING slices.id
 
--- name: insert_outputs
-INSERT INTO {schema}.output_slices (job_id, category, number, part, record_count, payload)
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bytea[])
+-- name: copy_outputs
+COPY {schema}.output_slices (job_id, category, number, part, record_count, payload) FROM STDIN (FORMAT BINARY)
 
 -- name: add_progress
 INSERT INTO {schema}.progress (job_id, server, records, rejected) SELECT job_id, %s, records, rejected

@@ -1,13 +1,12 @@
 -- name: insert_slices
-WITH given AS MATERIALIZED (
-    SELECT * FROM unnest(%(numbers)s::bigint[], %(firsts)s::bigint[], %(counts)s::bigint[], %(payloads)s::bytea[])
-        AS given (number, first_record, record_count, payload)
-), new AS (
-    INSERT INTO {schema}.slices (job_id, category, number, state, first_record, record_count, bytes)
-    SELECT %(job_id)s, %(category)s, number, 'queued', first_record, record_count, octet_length(payload) FROM given
-    RETURNING id, number
-)
-INSERT INTO {schema}.slice_payloads (slice_id, payload) SELECT new.id, given.payload FROM new JOIN given USING (number)
+INSERT INTO {schema}.slices (job_id, category, number, state, first_record, record_count, bytes)
+SELECT %(job_id)s, %(category)s, number, 'queued', first_record, record_count, bytes
+FROM unnest(%(numbers)s::bigint[], %(firsts)s::bigint[], %(counts)s::bigint[], %(sizes)s::bigint[])
+    AS given (number, first_record, record_count, bytes)
+RETURNING number, id
+
+-- name: copy_payloads
+COPY {schema}.slice_payloads (slice_id, payload) FROM STDIN (FORMAT BINARY)
 
 -- name: count_slices
 UPDATE {schema}.jobs SET slice_count = slice_count + %(added)s,
