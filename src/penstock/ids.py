@@ -8,7 +8,7 @@ import os
 import struct
 import threading
 import time
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from penstock.errors import JobNotFound
 
@@ -30,7 +30,15 @@ def new_id() -> UUID:
     with _lock:
         _last = stamp = max(stamp, _last + 1)
         random = (_randoms or _drawn()).pop() >> 2
-    return UUID(int=(stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random)
+    return uuid_of((stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random)
+
+
+def uuid_of(number: int) -> UUID:
+    """Return the UUID of 128 bits: as `UUID(int=…)`, which first looks at all the ways in which it can be called."""
+    made = UUID.__new__(UUID)
+    object.__setattr__(made, "int", number)
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 def _drawn() -> list[int]:

@@ -343,7 +343,9 @@ class Job(AttemptedJob, abstract=True):
 
     def note_stored(self) -> None:
         """Note that the store has the job now."""
-        self._stored = True
+        private = self.__pydantic_private__
+        assert private is not None
+        private["_stored"] = True
 
     def note_written(self) -> None:
         """Note that the store has what this copy has."""

@@ -300,7 +300,7 @@ class JobRecord(BaseModel, metaclass=JobMeta, abstract=True):
     def new_row(self) -> JobRow:
         """Return the row that stores the job for the first time."""
         self._take_over_values(self.stored_document())
-        if tracing.FIELD not in type(self).model_fields:
+        if tracing.current() is not None and tracing.FIELD not in type(self).model_fields:
             self.row.fields = tracing.with_context(self.row.fields)
         return self.row
 
@@ -308,8 +308,9 @@ class JobRecord(BaseModel, metaclass=JobMeta, abstract=True):
         """Note that the store now has what this copy has."""
         row, private = self.row, self.__pydantic_private__
         assert private is not None
-        for name, value in zip(COLUMN_FIELDS, _COLUMN_VALUES(self), strict=True):
-            setattr(row, name, value)
+        values = self.__dict__
+        for name in COLUMN_FIELDS:
+            setattr(row, name, values[name])
         row.unique_key = self.unique_key()
         is_plain = stored_document is not None and not self.sealed_fields.names
         private["_as_stored"] = stored_document if is_plain else self.document()

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from penstock.clock import from_micros, to_micros
 from penstock.errors import InvalidQuery
+from penstock.ids import uuid_of
 from penstock.query import Filter, Span
 from penstock.states import State, SubState
 from penstock.store.rows import JobRow
@@ -48,7 +49,7 @@ _MOMENTS_AT, _FLAGS_AT = (tuple(JOB_COLUMNS.index(name) for name in names) for n
 def job_row(columns: tuple[Any, ...]) -> JobRow:
     """Return the job of a selected row."""
     values = list(columns)
-    values[_ID] = UUID(bytes=values[_ID])
+    values[_ID] = uuid_of(int.from_bytes(values[_ID]))
     values[_STATE] = _STATES[values[_STATE]]
     values[_SUB_STATE] = _SUB_STATES.get(values[_SUB_STATE])
     for position in _FLAGS_AT:
@@ -62,16 +63,16 @@ def job_row(columns: tuple[Any, ...]) -> JobRow:
 def job_parameters(row: JobRow, now: datetime) -> list[Any]:
     """Return the columns of a new job, and last whether it may be claimed."""
     values = list(_VALUES(row))
-    for position in _CONVERTED:
+    values[_ID] = row.id.bytes
+    for position in _MOMENTS_AT:
         if values[position] is not None:
-            values[position] = stored(values[position])
-    due = all(moment is None or moment <= now for moment in (row.run_at, row.held_until))
+            values[position] = to_micros(values[position])
+    due = (row.run_at is None or row.run_at <= now) and (row.held_until is None or row.held_until <= now)
     values.append(row.state is State.QUEUED and due and not row.draft)
     return values
 
 
 _VALUES = attrgetter(*JOB_COLUMNS)
-_CONVERTED = [JOB_COLUMNS.index(name) for name in ("id", *_MOMENTS)]
 
 
 def conditions_of(filters: Iterable[Filter]) -> tuple[str, list[Any]]:
