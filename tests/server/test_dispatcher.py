@@ -25,10 +25,9 @@ from penstock.server.messages import (
     RunSlice,
     SliceDone,
 )
-from penstock.server.pieces import MUCH_BYTES
 from penstock.server.seats import MOST_BYTES
 from penstock.states import Move, SliceState, State, SubState
-from penstock.store.rows import JobRow, NewOutput, ServerRow
+from penstock.store.rows import JobRow, ServerRow
 
 WRONG = Failure("ValueError", "wrong").to_json()
 
@@ -74,25 +73,6 @@ def test_one_turn_settles_what_came_back_and_claims_what_is_next(played):
     (task,) = played.take_turn()
     assert task.row.id == second.id
     assert played.job(first).state is State.COMPLETED
-
-
-def test_before_large_results_are_stored_free_slots_are_filled(played, monkeypatch):
-    played.add_batch(slices=2)
-    played.seat()
-    (task,) = played.take_turn()
-    settling, handed, real = threading.Event(), [], played.store.settle_slices
-
-    def settle(*args, **named):
-        handed.extend(played.handed())
-        settling.set()
-        return real(*args, **named)
-
-    monkeypatch.setattr(played.store, "settle_slices", settle)
-    played.slice_done(task, done=2, outputs=[NewOutput("main", 2, bytes(MUCH_BYTES))])
-    played.dispatcher.start()
-    assert settling.wait(10)
-    assert [one.number for one in handed] == [2]
-    played.dispatcher.close()
 
 
 def test_a_job_of_an_unknown_kind_stays_queued(played):

@@ -26,7 +26,7 @@ from penstock.server.heartbeat import Heartbeat
 from penstock.server.ledger import Ending
 from penstock.server.lessons import Lessons
 from penstock.server.messages import ForgetJob, KindFacts, Recall, Reply, Said
-from penstock.server.pieces import holds_much, is_slice_beyond, is_unstored, job_of
+from penstock.server.pieces import is_slice_beyond, is_unstored, job_of
 from penstock.server.settling import HeldJob
 from penstock.server.turn import Outcome, Returned, Turn
 from penstock.states import ServerState, State
@@ -218,7 +218,8 @@ class Dispatcher:
             False when something still ran after `grace` seconds.
         """
         with self._changed:
-            self._stopping, self.state = True, ServerState.STOPPING
+            self._stopping = True
+            self.state = ServerState.STOPPING
             self.heartbeat.hasten()
         self.wake()
         deadline = clock.monotonic() + grace
@@ -252,8 +253,7 @@ class Dispatcher:
             try:
                 # A turn that did not look leaves standing what an earlier one found.
                 standing = due if due is not None and due > clock.now() else None
-                ahead = self._turn(settles=False) if looks and holds_much(list(self._returned)) else None
-                due = min(filter(None, (ahead, self._turn(looks=looks), standing)), default=None)
+                due = min(filter(None, (self._turn(looks=looks), standing)), default=None)
                 self._gathering.note_turn(began, clock.monotonic(), came)
             except StoreError as error:
                 events.publish(events.StoreTroubled(error))
@@ -295,15 +295,15 @@ class Dispatcher:
         pause = self._looked + CHECK_SECONDS - clock.monotonic()
         return pause if due is None else min(pause, (due - clock.now()).total_seconds())
 
-    def _turn(self, *, looks: bool = True, settles: bool = True) -> datetime | None:
+    def _turn(self, *, looks: bool = True) -> datetime | None:
         """Take one turn; return when the next scheduled job is due, where that was looked up.
 
-        One that `looks` not leaves the store alone unless something is to be stored; without `settles` it only claims.
+        One that `looks` not leaves the store alone, unless something is to be stored.
         """
         if self.heartbeat.is_late():
             self._show_life()  # Suspended, or cut off from the store: what it claims now must be released if it dies.
         with self._changed:
-            returned, self._returned = (self._returned, []) if settles else ([], self._returned)
+            returned, self._returned = self._returned, []
             budget = self._desk.budget()
             # Once for the whole turn: a worker that joins while it waits for the store brings others.
             kinds, seated = self._kinds, bool(self._desk.seats)

@@ -1,15 +1,10 @@
 """What a piece of work is of, as the dispatcher asks."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from uuid import UUID
 
-from penstock.server.ledger import Returned
-from penstock.server.messages import SliceDone
 from penstock.server.seats import Assignment
 from penstock.server.settling import HeldDue, HeldJob, HeldSlice
-
-MUCH_BYTES = 1 << 20
-"""Results of so many bytes take longer to store than most slices take to perform."""
 
 
 def job_of(piece: Assignment) -> UUID | None:
@@ -30,9 +25,3 @@ def is_unstored(piece: Assignment, job_id: UUID) -> bool:
 def is_slice_beyond(piece: Assignment, known: Container[UUID]) -> bool:
     """Tell whether a piece is a slice of a job that is not among those known."""
     return isinstance(piece.subject, HeldSlice) and piece.subject.job_id not in known
-
-
-def holds_much(returned: Iterable[Returned]) -> bool:
-    """Tell whether so much came back that workers would run dry while it is stored."""
-    replies = [back.reply for back in returned if isinstance(back.reply, SliceDone)]
-    return sum(len(output.payload) for reply in replies for output in reply.outputs) >= MUCH_BYTES
