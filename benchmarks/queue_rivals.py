@@ -216,6 +216,16 @@ QUEUES = {
         _rows_left("SELECT EXISTS (SELECT 1 FROM penstock.jobs)"),
         store=_url,
     ),
+    "Penstock on PostgreSQL, two servers": Queue(
+        ("penstock",),
+        "2 servers of one worker process each; every commit synced",
+        ["penstock", "server", "--app", "benchmarks.queue_marks", "--workers", "1", "--processes", "1"],
+        2,
+        _penstock_prepare,
+        _penstock_enqueue,
+        _rows_left("SELECT EXISTS (SELECT 1 FROM penstock.jobs)"),
+        store=_url,
+    ),
     "PgQueuer": Queue(
         ("pgqueuer", "asyncpg", "uvloop"),
         "PostgreSQL; batch size 1000 instead of 10: the best of 10, 100 and 1000 here",
