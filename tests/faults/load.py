@@ -1,5 +1,6 @@
 """Two servers on a PostgreSQL of their own that perform small jobs, and somebody who enqueues them all the time."""
 
+import math
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -25,16 +26,18 @@ ENQUEUE = """
     from collections import deque
     import penstock.errors
     from penstock.store import current_store
-    firsts = deque()
+    rate, firsts, made, began = float(sys.argv[1]), deque(), 0, time.monotonic()
     while not told("enough"):
         try:
-            if len(firsts) < 8 or current_store().job(firsts[0]) is None:
+            early = made / rate - (time.monotonic() - began)
+            if early <= 0 and (len(firsts) < 8 or current_store().job(firsts[0]) is None):
                 if len(firsts) == 8:
                     firsts.popleft()
+                made += 500
                 firsts.append(Small.create_many([Small() for _ in range(500)])[0].id)
                 note("stored", 500)
             else:
-                time.sleep(0.02)
+                time.sleep(min(0.02, max(early, 0.001)))
         except penstock.errors.StoreError:
             note("unknown", 500)
             time.sleep(0.05)
@@ -77,15 +80,15 @@ def median_rate(tenths: dict[int, int], began: float, ended: float) -> float:
 
 
 @contextmanager
-def load(url: str) -> Iterator[Load]:
-    """Have the load, from the moment at which jobs are done."""
+def load(url: str, rate: float = math.inf) -> Iterator[Load]:
+    """Have the load, from the moment at which jobs are done: so many jobs a second, or as many as are done."""
     with tempfile.TemporaryDirectory(prefix="penstock-load-") as folder:
         lab = Lab(Path(folder), url)
         try:
             with open_yard(lab, JOBS) as yard:
                 for server in [yard.serve() for _ in range(2)]:
                     yard.worker(server)
-                client = lab.start_python(f"from jobs import *\n{dedent(ENQUEUE)}")
+                client = lab.start_python(f"from jobs import *\n{dedent(ENQUEUE)}", str(rate))
                 yard.await_notes("done", 200)
                 yield Load(yard, client)
         finally:

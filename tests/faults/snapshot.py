@@ -5,6 +5,7 @@ enqueue all the time: first for a while as they are, then under one or more snap
 """
 
 import argparse
+import math
 import sys
 import time
 from contextlib import ExitStack
@@ -34,10 +35,10 @@ class Part:
     """What the tables and their indexes take at its end."""
 
 
-def measure(seconds: float, around: float, readers: int) -> list[Part]:
+def measure(seconds: float, around: float, readers: int, rate: float) -> list[Part]:
     """Measure without a snapshot for `around` seconds, under it for `seconds`, and without it again."""
     parts, ends = [], []
-    with own_postgres() as postgres, load(f"{postgres.url}&schema={SCHEMA}") as loaded:
+    with own_postgres() as postgres, load(f"{postgres.url}&schema={SCHEMA}", rate) as loaded:
         for name, length, held in (("before", around, 0), ("held", seconds, readers), ("after", around, 0)):
             with ExitStack() as stack:
                 for _ in range(held):
@@ -66,8 +67,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long the snapshot is held")
     parser.add_argument("--around", type=float, default=90.0, help="how long it is measured before, and after")
     parser.add_argument("--readers", type=int, default=1, help="how many hold one")
+    parser.add_argument(
+        "--rate", type=float, default=math.inf, help="jobs enqueued each second; else as many as are done"
+    )
     asked = parser.parse_args()
-    parts = measure(asked.seconds, asked.around, asked.readers)
+    parts = measure(asked.seconds, asked.around, asked.readers, asked.rate)
     for part in parts:
         print(f"{part.name:7} {part.rate:8,.0f} jobs/s {part.done:10,} jobs {part.megabytes:8,.1f} MB of tables")
     before, held, after = parts
