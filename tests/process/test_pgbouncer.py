@@ -28,7 +28,7 @@ JOBS = """
         destroy_on_complete = False
         def perform(self, line):
             note("line", self.record_number, os.getppid())
-            time.sleep(0.002)
+            time.sleep(0.008)  # Long enough for a server that no wake-up reaches to look by itself.
             return line[::-1]
 """
 
