@@ -18,10 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from benchmarks.processes import used_by
 from benchmarks.swarm_rivals import figures
 from penstock import Distributor, gather, job
-from penstock.bench.processes import family
+from penstock.bench.processes import cpu_seconds, family
 
 SECRET = "only for the benchmark"
 RIVALS = ("celery", "dramatiq", "taskiq", "dask")
@@ -67,9 +66,9 @@ def node(address: str, ca: str | None) -> Iterator[None]:
 def cpu_us(run: Callable[[], object], number: int) -> float:
     """Return the processor time for each of so many jobs, of this process and those it has started."""
     pids = family(os.getpid())
-    before = sum(used_by(pid).seconds for pid in pids)
+    before = cpu_seconds(pids)
     run()
-    return (sum(used_by(pid).seconds for pid in pids) - before) / number * 1e6
+    return (cpu_seconds(pids) - before) / number * 1e6
 
 
 @contextlib.contextmanager

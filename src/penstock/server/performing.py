@@ -77,7 +77,7 @@ class Performer:
         except BaseException as error:
             return self._failed(task, error)
         task.row.worker = self._worker_name
-        seals = bool(job.sealed_fields.names)
+        seals = _seals(job)
         begin_piece("perform", job.log_level, seals=seals)
         span = traced(job, seals=seals, attempt=task.row.attempt)
         if not job.in_store_transaction:

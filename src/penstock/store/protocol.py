@@ -158,7 +158,7 @@ class ClaimStore(Protocol):
     def claim_jobs(self, rows: Sequence[JobRow], *, server: str, now: datetime) -> list[JobRow]:
         """Move queued jobs to running for `server`, each at its next attempt, counted against its `limit_name`.
 
-        Returns those that were won, as they are now; the given rows are changed.
+        Returns those that were won, in their order: the very rows that were given, changed to what they are now.
         """
 
     def start_batch(

@@ -43,6 +43,13 @@ def test_those_that_somebody_moved_meanwhile_are_not_won_and_all_others_are(stor
     assert store.job(jobs[250].id).state is State.PAUSED
 
 
+def test_what_was_won_are_the_very_rows_that_were_given(store, jobs):
+    seen = store.candidates(["Copy"], limit=COUNT)
+    store.update_job(jobs[3].id, {"state": State.PAUSED})
+    won = store.claim_jobs(seen, server="s", now=now())
+    assert list(map(id, won)) == [id(row) for row in seen if row.id != jobs[3].id]
+
+
 def test_a_claim_that_was_undone_is_made_again(store, jobs, undone):
     with undone():
         assert len(claimed(store)) == COUNT
