@@ -116,7 +116,11 @@ class Yard:
         return pid
 
     def stop(self, server: Started) -> None:
-        """Stop a server that is well, which it says by its exit code."""
+        """Stop a server that is well, which it says by its exit code.
+
+        Where another did all there was to do, it may still be importing, and a signal would end it before it heeds any.
+        """
+        wait_for(lambda: " started: " in server.err or server.process.poll() is not None, "a server that has begun")
         server.signal(signal.SIGTERM)
         ended = server.end()
         assert ended.code == 0, ended.err
