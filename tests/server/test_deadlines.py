@@ -1,5 +1,7 @@
 """Time-outs in the thread that takes too long: raised inside the block, and never after it."""
 
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -12,6 +14,27 @@ from penstock.server.deadlines import PATIENCE_SECONDS, Deadlines, timeout_error
 
 FOREVER = 60.0
 """Seconds after which a test that waits has failed. Never waited for in one that passes."""
+
+TRACED = """
+import sys, time
+from penstock.errors import JobTimeout
+from penstock.server.deadlines import Deadlines
+
+def trace(*_):
+    return trace
+
+def spin():
+    while True:
+        pass
+
+sys.settrace(trace)
+try:
+    with Deadlines().limit(0.05):
+        spin()
+except JobTimeout:
+    print("interrupted", flush=True)
+print("went on")
+"""
 
 
 @pytest.fixture
@@ -184,6 +207,13 @@ class TestTooLong:
                 caught.append(error)
             steps()
         assert len(caught) == 1
+
+    @pytest.mark.process
+    def test_a_thread_that_is_traced_goes_on_after_it(self):
+        # In a process of its own: a thread that does not go on could not be ended.
+        traced = [sys.executable, "-c", TRACED]
+        ended = subprocess.run(traced, check=False, capture_output=True, text=True, timeout=FOREVER)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "interrupted\nwent on\n", "")
 
     def test_an_exception_of_the_block_is_not_hidden_by_one_that_came_too_late(self, deadlines):
         """In C it cannot be interrupted; what it raises is what counts, or the time-out."""
