@@ -250,6 +250,7 @@ class TestSqlChecks:
     def test_the_database_allows_exactly_the_states_of_the_table(self, engine, table, column, values):
         folder = files("penstock.store") / "sql" / f"{engine}_migrations"
         script = "\n".join(entry.read_text("utf-8") for entry in folder.iterdir())
-        body = re.search(rf"CREATE TABLE (?:{{schema}}\.)?{table} \((.*?)\n\)", script, re.DOTALL).group(1)
-        listed = re.search(rf"CHECK \({column} IN \((.*?)\)\)", body).group(1)
-        assert re.findall(r"'(\w+)'", listed) == [str(value) for value in values]
+        for body in re.findall(rf"CREATE TABLE (?:{{schema}}\.)?{table}(?:_of_now)? \((.*?)\n\)", script, re.DOTALL):
+            (check,) = re.findall(rf"CHECK \(\s*({column} (?:IN \(|= )[^)]*)\)", body)
+            assert re.findall(r"'(\w+)'", check) == [str(value) for value in values]
+            assert set(re.findall(r"(\w+) (?:=|IN)", check)) == {column}

@@ -60,6 +60,9 @@ FINAL = frozenset({State.COMPLETED, State.ABORTED})
 ENDED = FINAL | {State.FAILED}
 """States in which `wait` returns."""
 
+UNIQUE_STATES = (State.QUEUED, State.RUNNING, State.PAUSED)
+"""States in which a job holds its unique key; the schemas of both engines have them in this order."""
+
 
 class Effect(Enum):
     """What a move writes into a column."""

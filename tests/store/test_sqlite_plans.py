@@ -6,6 +6,7 @@ import pytest
 
 from penstock.clock import now, to_micros
 from penstock.query import Filter, Query
+from penstock.states import UNIQUE_STATES
 from penstock.store.sqlite.convert import condition
 from penstock.store.sqlite.jobs import SQL
 
@@ -61,6 +62,22 @@ def test_an_indexed_field_is_looked_up_in_its_index(sqlite_file, connection, nam
     part, values = condition(Filter(name, operator, value))
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN SELECT id FROM jobs WHERE {part}", values)]
     assert any(f"SEARCH jobs USING INDEX jobs_field_{name} " in step for step in plan), plan
+
+
+def test_the_holder_of_a_unique_key_is_found_without_reading_other_jobs(sqlite_file, new_row):
+    query = Query(states=UNIQUE_STATES, filters=(Filter("unique_key", "eq", "k"),), limit=1)
+    holder = new_row(unique_key="k")
+    sqlite_file.insert_jobs([*(new_row() for _ in range(1000)), holder])
+    steps, found = steps_of(sqlite_file, lambda store: [row.id for row in store.find_jobs(query)])
+    assert found == [holder.id]
+    assert steps < 200
+
+
+def test_a_job_is_stored_and_removed_without_tables_made_for_it(connection):
+    insertion = SQL["insert_job"].format(names="id, state, unique_key, sub_state", places="?, ?, ?, ?")
+    for sql, count in ((insertion, 4), (SQL["remove_job"], 2)):
+        program = connection.execute(f"EXPLAIN {sql}", (None,) * count).fetchall()
+        assert not [step for step in program if step[1] == "OpenEphemeral"]
 
 
 @pytest.mark.parametrize("order", [(), ("-customer",)])

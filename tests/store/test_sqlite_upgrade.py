@@ -206,6 +206,20 @@ def test_an_upgraded_store_has_the_schema_of_a_fresh_one(upgraded, path, tmp_pat
     assert schema_of(path) == schema_of(fresh)
 
 
+def test_indexes_of_fields_are_there_after_the_table_was_made_anew(ids, path, url):
+    name = "json_extract(fields, '$.\"name\"')"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f'CREATE INDEX "jobs_field_name" ON jobs ({name}, id) WHERE {name} IS NOT NULL')
+        before = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'jobs_field_name'").fetchall()
+    open_store(url, upgrade=True)
+    close_stores()
+    with closing(sqlite3.connect(path)) as connection:
+        after = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'jobs_field_name'").fetchall()
+        plan = connection.execute(f"EXPLAIN QUERY PLAN SELECT id FROM jobs WHERE {name} = 'due'").fetchall()
+    assert after == before
+    assert "jobs_field_name" in plan[0][-1]
+
+
 def test_each_migration_is_noted_once(upgraded, path):
     with closing(sqlite3.connect(path)) as connection:
         noted = connection.execute("SELECT version, name FROM schema_migrations ORDER BY version").fetchall()
@@ -387,8 +401,12 @@ close_stores()
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "statement", ["ADD COLUMN throttled_by", "CREATE TABLE limits", "INSERT INTO schema_migrations", "COMMIT"]
-)
+    "statement",
+    [
+        "ADD COLUMN throttled_by", "CREATE TABLE limits", "DROP TABLE jobs", "CREATE UNIQUE INDEX jobs_unique",
+        "INSERT INTO schema_migrations", "COMMIT",
+    ],
+)  # fmt: skip
 def test_an_upgrade_that_is_killed_leaves_the_store_as_it_was(ids, path, url, start_python, statement):
     before = content_of(path)
     upgrading = start_python(STOPS_INSIDE, url, statement)

@@ -21,7 +21,7 @@ from penstock.model.record import COLUMN_FIELDS, read_record
 from penstock.model.schemas import UNCHANGED
 from penstock.model.waiting import wait_for_end
 from penstock.records import encode_value
-from penstock.states import Move, State, changes, find_transition, transition
+from penstock.states import UNIQUE_STATES, Move, State, changes, find_transition, transition
 from penstock.store import Store, current_store
 from penstock.store.rows import JobRow
 
@@ -370,7 +370,7 @@ class Job(AttemptedJob, abstract=True):
 
     @classmethod
     def _waiting(cls) -> "Iterable[Self]":
-        return cls.query.of_this_kind_only().in_states(*storing.UNIQUE_STATES)
+        return cls.query.of_this_kind_only().in_states(*UNIQUE_STATES)
 
 
 def load_job(row: JobRow) -> Job:

@@ -9,15 +9,12 @@ from penstock.errors import DuplicateJob, JobNotFound
 from penstock.model.attempt import run_hooks
 from penstock.model.unique import words_of
 from penstock.query import Filter, Query
-from penstock.states import State
+from penstock.states import UNIQUE_STATES
 from penstock.store.protocol import Store
 from penstock.store.rows import JobRow
 
 if TYPE_CHECKING:
     from penstock.model.job import Job
-
-UNIQUE_STATES = (State.QUEUED, State.RUNNING, State.PAUSED)
-"""The states in which a job holds its unique key."""
 
 
 def joined(store: Store, connection: Any) -> AbstractContextManager[None]:

@@ -125,8 +125,8 @@ def _leave(entry: _Watched) -> None:
     with entry.lock:
         entry.left = True
         if entry.fired:
-            # Not by a null pointer: that leaves a mark in the interpreter which only an exception clears. Each call looks
-            # for one ever after, and under a debugger or a measurement of coverage CPython 3.11 does not come past it.
+            # Not by a null pointer: that leaves a mark in the interpreter which only an exception clears. Each call
+            # heeds it ever after, and under a debugger or a measurement of coverage CPython 3.11 does not come past it.
             with suppress(_TakenBack):
                 while True:  # Once, but for one that strikes in a finalizer and is lost there.
                     _raise_in_thread(entry.thread, _TakenBack)

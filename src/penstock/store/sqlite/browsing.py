@@ -20,7 +20,8 @@ _HELD = "state = 'queued' AND runnable = 0 AND draft = 0"
 
 def _resting(state: str) -> Walk:
     # The second condition is the index's own, to the letter: SQLite does not see that the first implies it.
-    where = f"state = '{state}' AND state IN ('paused', 'completed', 'failed', 'aborted')"
+    rests = "(state = 'paused' OR state = 'completed' OR state = 'failed' OR state = 'aborted')"
+    where = f"state = '{state}' AND {rests}"
     return Walk(state, where, _RESTING, descending=True, hint=" INDEXED BY jobs_resting")
 
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 from penstock import clock
 from penstock.query import COLUMNS, Query
-from penstock.states import State
+from penstock.states import UNIQUE_STATES, State
 from penstock.store.protocol import Topic
 from penstock.store.rows import JobRow
 from penstock.store.sqlite.connection import Connections
@@ -26,7 +27,6 @@ from penstock.store.statements import load_statements
 SQL: Final = load_statements(
     "sqlite",
     job_columns=", ".join(JOB_COLUMNS),
-    job_places=", ".join("?" * len(JOB_COLUMNS)),
     many_ids=MANY_IDS,
 )
 PAGE = 200
@@ -36,7 +36,16 @@ DROP_AT_ONCE = 200
 
 _ALL_COLUMNS = frozenset(JOB_COLUMNS)
 _RUNNABLE_AGAIN = frozenset({"state", "sub_state", "run_at", "held_until", "draft", "record_count", "uploader"})
+_HOLDS_KEY = frozenset(UNIQUE_STATES)
+_HOLDING = f"({' OR '.join(f'state = {str(state)!r}' for state in UNIQUE_STATES)})"
+"""To the letter the condition of the index of unique keys, or SQLite does not see that it may use that."""
 _ENDING = frozenset({State.COMPLETED, State.FAILED, State.ABORTED})
+
+
+@lru_cache(maxsize=256)
+def _insertion(names: tuple[str, ...]) -> str:
+    """Return the statement that stores a new job which has something in these columns."""
+    return SQL["insert_job"].format(names=", ".join(names), places=", ".join("?" * len(names)))
 
 
 class SqliteJobs:
@@ -47,14 +56,19 @@ class SqliteJobs:
     def insert_jobs(self, rows: Iterable[JobRow]) -> None:
         """Store new jobs, all or none."""
         now = clock.now()
+        alike: dict[tuple[str, ...], list[list[Any]]] = {}
+        for row in rows:
+            names, values = job_parameters(row, now)
+            alike.setdefault(names, []).append(values)
         with self.connections.transaction(Topic.WORK) as connection:
-            connection.executemany(SQL["insert_job"], [job_parameters(row, now) for row in rows])
+            for names, many in alike.items():
+                connection.executemany(_insertion(names), many)
 
     def insert_unless_taken(self, row: JobRow) -> bool:
         """Store a new job unless its id or its unique key is taken."""
-        parameters = job_parameters(row, clock.now())
+        names, values = job_parameters(row, clock.now())
         with self.connections.transaction(Topic.WORK) as connection:
-            return connection.execute(f"{SQL['insert_job']} ON CONFLICT DO NOTHING", parameters).rowcount > 0
+            return connection.execute(f"{_insertion(names)} ON CONFLICT DO NOTHING", values).rowcount > 0
 
     def job(self, job_id: UUID) -> JobRow | None:
         """Return the job, drafts too, or None."""
@@ -219,7 +233,11 @@ def _order_term(term: str, decimals: Collection[str]) -> str:
 def _where(query: Query) -> tuple[str, list[Any]]:
     parts = ["draft = 0"]
     values: list[Any] = []
-    for name, allowed in (("kind", query.kinds), ("state", query.states)):
+    states = query.states
+    if frozenset(states) == _HOLDS_KEY:
+        parts.append(_HOLDING)
+        states = ()
+    for name, allowed in (("kind", query.kinds), ("state", states)):
         if allowed:
             parts.append(f"{name} IN ({', '.join('?' * len(allowed))})")
             values += map(str, allowed)

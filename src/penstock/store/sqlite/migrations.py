@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from penstock.errors import StoreVersionError
 from penstock.store.sqlite.connection import Connections
+from penstock.store.sqlite.jobs import index_of
 from penstock.store.statements import load_migrations
 
 
@@ -28,11 +29,14 @@ def migrate(connections: Connections, name: str, *, upgrade: bool = False) -> No
                 "CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL,"
                 " applied_at TEXT NOT NULL DEFAULT current_timestamp)"
             )
+        fields = _indexes_of_fields(connection)
         for version, title, script in migrations:
             if version > present:
                 for statement in split_statements(script):
                     connection.execute(statement)
                 connection.execute("INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (version, title))
+        for gone in fields.keys() - _indexes_of_fields(connection).keys():
+            connection.execute(fields[gone])
 
 
 def _refuse_other_versions(name: str, present: int, newest: int, *, upgrade: bool) -> None:
@@ -50,6 +54,12 @@ def _version(connection: sqlite3.Connection) -> int:
         return 0
     version = connection.execute("SELECT coalesce(max(version), 0) FROM schema_migrations").fetchone()[0]
     return int(version)
+
+
+def _indexes_of_fields(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the statements that made the indexes of fields, by name: they go with a table that is made anew."""
+    named = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND name LIKE ? ESCAPE '!'"
+    return dict(connection.execute(named, (f"{index_of('').replace('_', '!_')}%",)).fetchall())
 
 
 def split_statements(script: str) -> Iterator[str]:

@@ -1,5 +1,5 @@
 -- name: insert_job
-INSERT INTO jobs ({job_columns}, runnable) VALUES ({job_places}, ?)
+INSERT INTO jobs ({names}) VALUES ({places})
 
 -- name: job
 SELECT {job_columns} FROM jobs WHERE id = ?
