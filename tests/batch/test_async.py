@@ -1,6 +1,8 @@
 """`async def perform`: several records of a slice at once, results in order, the first that fails named."""
 
 import asyncio
+import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -9,7 +11,10 @@ from hypothesis import strategies as st
 
 from penstock import BatchJob, InputCategory, Job, Result, hooks
 from penstock.batch.perform import SliceWork, perform_slice
+from penstock.errors import JobTimeout
+from penstock.model.event_loop import finish
 from penstock.records import decode_records, encode_records
+from penstock.server.deadlines import Deadlines
 from penstock.states import State
 
 LOG: list = []
@@ -298,6 +303,31 @@ def test_a_regular_job_is_cancelled_when_its_time_is_up(driver):
     driver.run()
     assert job.reload().state is State.FAILED
     assert "JobTimeout" in job.row.exception
+
+
+def test_a_thread_that_waits_is_interrupted_and_cancels_what_it_waits_for():
+    cancelled = threading.Event()
+
+    async def wait():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    began = time.monotonic()
+    with pytest.raises(JobTimeout), Deadlines().limit(0.01):
+        finish(wait())
+    assert cancelled.wait(10)
+    assert time.monotonic() - began < 30
+
+
+def test_a_time_out_of_the_code_itself_comes_out():
+    async def fail():
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        finish(fail())
 
 
 def test_a_regular_job_may_be_performed_here_and_now():
