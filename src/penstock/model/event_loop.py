@@ -6,7 +6,7 @@ One for all: a client with connections, made in one job, is good for the next.
 import asyncio
 import threading
 from collections.abc import Awaitable, Coroutine
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, wait
 from typing import Any, TypeVar
 
 from penstock.errors import JobTimeout
@@ -34,20 +34,13 @@ def finish(coroutine: Coroutine[Any, Any, Value]) -> Value:
         raise RuntimeError("this runs on the event loop of async jobs already: await the coroutine instead")
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
-        return _awaited(future)
+        while not wait([future], ARRIVAL_SECONDS).done:
+            pass
+        return future.result()
     except CancelledError:
         raise asyncio.CancelledError from None
     finally:
         future.cancel()  # Of one that has ended this does nothing.
-
-
-def _awaited(future: Future[Value]) -> Value:
-    while True:
-        try:
-            return future.result(ARRIVAL_SECONDS)
-        except TimeoutError:
-            if future.done():  # It is the coroutine's own.
-                return future.result()
 
 
 def finish_within(coroutine: Coroutine[Any, Any, Value], seconds: float | None) -> Value:
