@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import weakref
+from functools import partial
 from typing import Any
 
 import pytest
@@ -81,7 +82,10 @@ def test_nothing_that_the_work_held_is_held_afterwards():
     assert seen() is None
 
 
-def test_ctrl_c_while_the_work_is_at_it_lets_it_end_first():
+def test_ctrl_c_while_the_work_is_at_it_lets_it_end_first(request):
+    # Where the tests run in the background of a shell it is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, before))
     main, release, ended = threading.main_thread().ident, threading.Event(), []
     assert main is not None
 
