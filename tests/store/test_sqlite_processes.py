@@ -28,6 +28,27 @@ def end(process):
     return output
 
 
+def test_a_listener_is_closed_while_its_callback_takes_long(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/a.db")
+    called, go_on, left = threading.Event(), threading.Event(), threading.Event()
+
+    def take_long():
+        called.set()
+        go_on.wait(60)
+        left.set()
+
+    before = set(threading.enumerate())
+    listener = store.listen(Topic.WORK, take_long)
+    (thread,) = set(threading.enumerate()) - before
+    store.announce(Topic.WORK)
+    assert called.wait(10)
+    listener.close()
+    go_on.set()
+    thread.join(10)
+    assert left.is_set()
+    assert not thread.is_alive()
+
+
 def test_eight_processes_may_open_an_empty_store_at_once(tmp_path, start_python):
     script = """
 import sys
