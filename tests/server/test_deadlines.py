@@ -16,7 +16,7 @@ FOREVER = 60.0
 """Seconds after which a test that waits has failed. Never waited for in one that passes."""
 
 TRACED = """
-import sys, time
+import sys
 from penstock.errors import JobTimeout
 from penstock.server.deadlines import Deadlines
 

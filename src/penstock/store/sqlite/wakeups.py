@@ -128,15 +128,15 @@ class _SocketListener:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._closed:
+        while True:
             try:
                 self._socket.recv(16)
             except OSError:
-                if self._closed:  # While the callback took longer than `close` waits.
-                    return
-                raise
-            if not self._closed:
-                self._callback()
+                if not self._closed:  # `close` waits only so long for a callback.
+                    raise
+            if self._closed:
+                return
+            self._callback()
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
