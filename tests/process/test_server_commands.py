@@ -1,6 +1,7 @@
 """`penstock servers`: pause, resume, dump, stop and kill of a running server from another shell."""
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -17,14 +18,20 @@ JOBS = """
     class Noted(Job):
         name: str = "job"
         until: str | None = None
+        pipe: str | None = None
         destroy_on_complete = False
         def perform(self):
             os.write(LOG, f"{self.name}\\n".encode())
             wait_at_the_well(self.until)
+            if self.pipe is not None:
+                sleep_at_the_pipe(self.pipe)
 
     def wait_at_the_well(path):
         while path is not None and not os.path.exists(path):
             time.sleep(0.005)
+
+    def sleep_at_the_pipe(path):
+        open(path).close()  # one line in which it is, whenever it is looked at, until somebody opens it to write
 """
 
 
@@ -115,16 +122,16 @@ def test_a_paused_server_finishes_what_runs_and_starts_nothing_until_it_is_resum
 
 
 def test_a_dump_names_the_function_in_which_a_job_sleeps(jobs: Lab) -> None:
+    os.mkfifo(jobs.path("pipe"))
     server = serve(jobs)
-    create(jobs, "sleeps", until="well")
-    await_note(jobs, "sleeps")
-    told = ask(jobs, "dump", "--all")
-    assert "in wait_at_the_well" in told
-    line = jobs.path("jobs.py").read_text().splitlines().index("        time.sleep(0.005)") + 1
-    assert f'jobs.py", line {line}, in wait_at_the_well' in told
+    create(jobs, "sleeps", pipe="pipe")
+    told = wait_for(lambda: "sleep_at_the_pipe" in (said := ask(jobs, "dump", "--all")) and said, "a job at its pipe")
+    lines = jobs.path("jobs.py").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "open(path).close()" in text)
+    assert f'jobs.py", line {line}, in sleep_at_the_pipe' in told
     assert f"server {name_of(jobs, server)}" in told
     assert all(f"process {pid}" in told for pid in server.workers())
-    jobs.path("well").touch()
+    jobs.path("pipe").open("w").close()
     ask(jobs, "stop", "--all")
     ended_well(server)
 
