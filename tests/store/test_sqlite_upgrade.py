@@ -394,6 +394,7 @@ connect = sqlite3.connect
 sqlite3.connect = lambda *args, **named: connect(*args, factory=Traced, **named)
 from penstock.store import close_stores, open_store
 open_store(sys.argv[1], upgrade=True)
+sqlite3.connect = connect  # Under coverage the end of a process writes its arguments into a database as well.
 print("upgraded", flush=True)
 close_stores()
 """
