@@ -1,6 +1,5 @@
 """Pages that list what there is: life cycles, events, errors. `docs/generate.py` writes them."""
 
-import dataclasses
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
@@ -63,7 +62,7 @@ def events_page() -> str:
 
 
 def _fields(event: type[Any]) -> str:
-    return ", ".join(f"`{field.name}`" for field in dataclasses.fields(event))
+    return ", ".join(f"`{name}`" for name in event.__struct_fields__)
 
 
 EVENTS = """

@@ -1,6 +1,5 @@
 """Events: who hears of what."""
 
-import dataclasses
 import inspect
 
 import pytest
@@ -74,6 +73,5 @@ def test_a_subscriber_may_end_its_subscription_while_it_is_told():
     "kind", [kind for _, kind in inspect.getmembers(events, inspect.isclass) if issubclass(kind, Event)]
 )
 def test_every_event_is_a_value_that_cannot_be_changed_and_says_what_happened(kind):
-    assert dataclasses.is_dataclass(kind)
-    assert kind.__dataclass_params__.frozen
+    assert kind.__struct_config__.frozen
     assert kind.__doc__

@@ -7,42 +7,38 @@ is logged and does not disturb the work.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 log = logging.getLogger("penstock")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something that happened."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobEvent(Event):
+class JobEvent(Event, frozen=True):
     """Something that happened to one job."""
 
     job_id: UUID
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class JobStarted(JobEvent):
+class JobStarted(JobEvent, frozen=True):
     """A batch job was taken up by this server."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobCompleted(JobEvent):
+class JobCompleted(JobEvent, frozen=True):
     """A job is done."""
 
     seconds: float = 0.0
     """How long it ran."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobFailed(JobEvent):
+class JobFailed(JobEvent, frozen=True):
     """A job failed."""
 
     error: str
@@ -50,23 +46,20 @@ class JobFailed(JobEvent):
     """How long it ran."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobRetried(JobEvent):
+class JobRetried(JobEvent, frozen=True):
     """A job failed and will be tried again by itself."""
 
     error: str
     at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class JobHeld(JobEvent):
+class JobHeld(JobEvent, frozen=True):
     """A throttle, or trouble that the store gave its own code, held a job or its hooks back."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class JobMoved(JobEvent):
+class JobMoved(JobEvent, frozen=True):
     """A job moved itself while it ran."""
 
     move: str
@@ -74,13 +67,11 @@ class JobMoved(JobEvent):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class JobExpired(JobEvent):
+class JobExpired(JobEvent, frozen=True):
     """A job was destroyed because its `expires_at` passed before it started."""
 
 
-@dataclass(frozen=True, slots=True)
-class SliceFailed(JobEvent):
+class SliceFailed(JobEvent, frozen=True):
     """A slice failed at one record."""
 
     record_number: int
@@ -88,13 +79,11 @@ class SliceFailed(JobEvent):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResultRefused(JobEvent):
+class ResultRefused(JobEvent, frozen=True):
     """A result came from an attempt that is no longer the current one, and was not stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStarted(Event):
+class ServerStarted(Event, frozen=True):
     """A server is ready for work."""
 
     server: str
@@ -102,39 +91,34 @@ class ServerStarted(Event):
     slots: int
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStopped(Event):
+class ServerStopped(Event, frozen=True):
     """A server has stopped and handed back what it held."""
 
     server: str
 
 
-@dataclass(frozen=True, slots=True)
-class ServerDied(Event):
+class ServerDied(Event, frozen=True):
     """Another server was found dead; what it held is queued again."""
 
     server: str
     released: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReady(Event):
+class WorkerReady(Event, frozen=True):
     """A worker process has imported the app and takes work."""
 
     worker: str
     kinds: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerDied(Event):
+class WorkerDied(Event, frozen=True):
     """A worker process ended without being told to."""
 
     worker: str
     evidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRecycled(Event):
+class WorkerRecycled(Event, frozen=True):
     """A worker process was replaced by a new one, as it was told to or the code had changed."""
 
     worker: str
@@ -142,16 +126,14 @@ class WorkerRecycled(Event):
     """Pieces of work it had done."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOutput(Event):
+class WorkerOutput(Event, frozen=True):
     """A line that user code wrote to standard output or standard error."""
 
     worker: str
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreTroubled(Event):
+class StoreTroubled(Event, frozen=True):
     """The store refused a transaction; it will be tried again."""
 
     error: Exception

@@ -127,7 +127,7 @@ def collect_hooks(cls: type) -> dict[str, tuple[str, ...]]:
     """Return the method names for each moment that the class has any for, in the order in which they run."""
     found: dict[str, list[str]] = {}
     for owner in reversed(cls.__mro__):
-        for name, member in vars(owner).items():
+        for name, member in _members(owner):
             named = (name,) if callable(member) and name in HOOKS else ()
             for moment in getattr(member, _HOOK, named):
                 if name not in found.setdefault(moment, []):
@@ -139,8 +139,13 @@ def collect_throttles(cls: type) -> tuple[Throttle, ...]:
     """Return the throttles of a class, those of base classes first. One that a subclass sets to None is off."""
     found: dict[str, Throttle | None] = {}
     for owner in reversed(cls.__mro__):
-        for name, member in vars(owner).items():
+        for name, member in _members(owner):
             declared = getattr(member, _THROTTLE, None)
             if declared is not None or (name in found and member is None):
                 found[name] = declared
     return tuple(declared for declared in found.values() if declared is not None)
+
+
+def _members(owner: type) -> list[tuple[str, Any]]:
+    # What pydantic keeps under such names may be built by being asked anything.
+    return [(name, member) for name, member in vars(owner).items() if not name.startswith("__")]

@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Callable
 
 from penstock.errors import OutputError
-from penstock.jobs.roots import refuse_outside
 from penstock.jobs.sights import Sight
 from penstock.streams import FileSystem, file_system, open_reader, open_writer
 from penstock.streams.places import name_of
+from penstock.streams.roots import refuse_outside
 
 BLOCK = 1 << 20
 

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from penstock import clock
 from penstock.errors import ConfigurationError, EntryNotFound, InvalidMove
 from penstock.jobs.places import archive_folder
-from penstock.jobs.roots import host_of, is_local, refuse_outside
 from penstock.jobs.targets import refuse_target
 from penstock.store import Store
 from penstock.store.rows import EntryRow
 from penstock.streams import file_system
 from penstock.streams.places import name_of
+from penstock.streams.roots import host_of, is_local, refuse_outside
 from penstock.streams.schemes.globs import folder_of_pattern
 
 MOVES = {

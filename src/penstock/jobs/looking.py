@@ -6,12 +6,12 @@ from typing import NamedTuple
 from penstock.errors import ConfigurationError
 from penstock.jobs.entries import entry_of, refuse_folders
 from penstock.jobs.places import is_archived, name_in
-from penstock.jobs.roots import is_local, refuse_outside
 from penstock.jobs.sights import Sight
 from penstock.jobs.targets import refuse_target
 from penstock.jobs.upload_file import Starting
 from penstock.store.rows import EntryRow
 from penstock.streams import Entry, FileSystem, file_system
+from penstock.streams.roots import is_local, refuse_outside
 
 START, WAIT, SKIP = "start", "wait", "skip"
 

@@ -4,8 +4,8 @@ import posixpath
 from urllib.parse import quote, unquote
 from uuid import UUID
 
-from penstock.jobs.roots import is_local
 from penstock.streams.places import scheme_in
+from penstock.streams.roots import is_local
 from penstock.streams.schemes.local import local_path
 
 LONGEST = 255

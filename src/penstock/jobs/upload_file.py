@@ -13,7 +13,6 @@ from penstock.errors import ConfigurationError, DuplicateJob, JobChanged, Output
 from penstock.hooks import before_validation
 from penstock.ids import new_id
 from penstock.jobs.archiving import bring_in
-from penstock.jobs.roots import refuse_outside
 from penstock.jobs.sights import Sight
 from penstock.jobs.targets import make_target, refuse_target
 from penstock.model.fields import field
@@ -24,6 +23,7 @@ from penstock.states import State
 from penstock.store import Store, current_store
 from penstock.streams import file_system
 from penstock.streams.places import name_of
+from penstock.streams.roots import refuse_outside
 
 log = logging.getLogger("penstock.jobs")
 
@@ -46,6 +46,7 @@ class UploadFile(Retry, Job):
     unique_by: ClassVar[tuple[str, ...]] = ("source", "sight")
 
     path_fields: ClassVar[tuple[str, ...]] = ("source", "archived")
+    fields_of_another_job: ClassVar[tuple[str, str]] = ("job_kind", "properties")
 
     source: str = field(description="The file, as a path or URL.")
     job_kind: str = field(description="The kind of the job that it becomes.")

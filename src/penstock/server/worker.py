@@ -19,7 +19,7 @@ from functools import partial
 from io import TextIOWrapper
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from penstock import faults
 from penstock.config import configure, settings
@@ -33,7 +33,6 @@ from penstock.server.garbage import search_less
 from penstock.server.inbox import Inbox
 from penstock.server.log_keeping import KeptLines
 from penstock.server.logs import ProcessLog, options_of
-from penstock.server.loop_lane import LoopLane
 from penstock.server.markers import Markers
 from penstock.server.messages import (
     TASKS,
@@ -60,12 +59,15 @@ from penstock.server.relay import RUNNING, Relay
 from penstock.server.stacks import stacks
 from penstock.store.rows import LogLine
 
+if TYPE_CHECKING:
+    from penstock.server.loop_lane import LoopLane
+
 GATHER_SECONDS = {RunJob: 0.003, RunHook: 0.0, RunSlice: 0.03}
 """How long results may wait to be sent together. Somebody may wait for a job; nobody does for one slice."""
 FLUSH_BYTES = 1 << 19
 LEAVE_SECONDS = 1.0
-_FOR_EVER = float("inf")
 """How long the end of a worker may wait for its log handlers."""
+_FOR_EVER = float("inf")
 
 
 class Outbox:
@@ -169,6 +171,9 @@ class Worker:
         if setup.relays:
             destination.use(Relay(self._channel.send))
         if setup.concurrency:
+            # Here, because asyncio is a tenth of what a worker imports, and few need it.
+            from penstock.server.loop_lane import LoopLane
+
             on_loop = frozenset(one.kind for one in facts if one.on_loop)
             self._lane = LoopLane(self._channel.send, Performer(setup.worker, {}, lambda _: None), on_loop)
         self._channel.send([Ready(facts)])

@@ -1,13 +1,13 @@
 """Paths and URLs that come from elsewhere: what the fields of a job name must lie in `allowed_roots`.
 
-A class says which of its fields are paths by `path_fields`; those of the jobs that come with Penstock do.
+A class says which of its fields are paths by `path_fields`, and which two name the kind and the fields of another job
+by `fields_of_another_job`; those of the jobs that come with Penstock do. So none of these is imported for it.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from penstock.errors import ConfigurationError, UnknownKind
-from penstock.jobs.upload_file import UploadFile
 from penstock.model.job import Job
 from penstock.model.kinds import find_class
 from penstock.service.uploads import refuse_path
@@ -34,12 +34,13 @@ def refuse_paths(cls: type[Job], values: Mapping[str, Any]) -> None:
         for category in _categories(values.get(name)):
             if category.get("file_name"):
                 _refuse(f"{name}.file_name", str(category["file_name"]))
-    if issubclass(cls, UploadFile) and isinstance(values.get("properties"), Mapping):
+    kind_field, properties_field = getattr(cls, "fields_of_another_job", ("", ""))
+    if isinstance(properties := values.get(properties_field), Mapping):
         try:
-            inner = find_class(str(values.get("job_kind")))
+            inner = find_class(str(values.get(kind_field)))
         except UnknownKind:
             return  # Which nobody here can make: the job is refused where it is checked.
-        refuse_paths(inner, values["properties"])
+        refuse_paths(inner, properties)
 
 
 def _refuse(name: str, path: str) -> None:

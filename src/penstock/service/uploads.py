@@ -7,11 +7,11 @@ from typing import IO, Any
 
 from penstock.config import settings
 from penstock.errors import ConfigurationError, InputError, PenstockError
-from penstock.jobs.roots import refuse_outside
 from penstock.service.escapes import escaped
 from penstock.service.jobs import View
 from penstock.streams import file_system, open_reader
 from penstock.streams.registry import codec_named, split_name
+from penstock.streams.roots import refuse_outside
 from penstock.streams.spool import Spool
 from penstock.tabular import TableFormat, TextFormat, format_named, format_of
 

@@ -1,4 +1,4 @@
-"""Which files the settings let an entry for a watched folder reach."""
+"""Which files the settings let be reached by paths that come from elsewhere."""
 
 import posixpath
 from urllib.parse import unquote, urlsplit
