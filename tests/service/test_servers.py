@@ -2,41 +2,13 @@
 
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
+from tests.obeying import SETTLED, obeying
 
 from penstock.errors import InvalidMove, ServerNotFound
 from penstock.service.servers import applicable_servers, ask_servers, find_servers, list_servers
 from penstock.states import COMMANDS, Command, ServerState
-
-SETTLED = {"pause": "paused", "resume": "running"}
-
-
-@contextmanager
-def obeying(store, names, answer=None, commands=1):
-    """Play servers that do as they are asked, each so many times."""
-
-    def obey(name):
-        for _ in range(commands):
-            while (command := store.command_of(name)) is None and not ended.is_set():
-                time.sleep(0.001)
-            if command is None:
-                return
-            row = next(row for row in store.servers() if row.name == name)
-            store.beat(name, SETTLED.get(command, row.state), kinds=row.kinds)
-            store.answer_command(name, command, answer or "done")
-
-    ended = threading.Event()
-    threads = [threading.Thread(target=obey, args=[name]) for name in names]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
 
 
 def ask(store, command, *names, timeout=30.0):

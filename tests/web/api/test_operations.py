@@ -4,10 +4,14 @@ import gzip
 import json
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from penstock import BatchJob, Cron, Job, field
+from penstock.errors import StoreUnavailable
 from penstock.service.auditing import list_audit
 from penstock.testing import drain
+from penstock.web.api import health_routes
 
 
 class ApiJob(Job):
@@ -211,6 +215,25 @@ def test_health_means_that_work_is_done(client, configured_store, clock):
     configured_store.add_figures(FigureRow(now().replace(second=0), completed=1))
     assert client.get("/healthz").status_code == 200
     presence.close()
+
+
+def test_a_store_that_cannot_be_asked_is_no_health():
+    def store():
+        raise StoreUnavailable("postgresql://10.1.2.3/jobs: it does not answer")
+
+    with TestClient(Starlette(routes=health_routes(store))) as asked:
+        answer = asked.get("/healthz")
+    # Whoever asks from outside is not told where the store is.
+    assert (answer.status_code, answer.json()) == (503, {"ok": False, "reason": "StoreUnavailable"})
+
+
+def test_figures_take_a_token_where_they_are_not_open(configured_store, token):
+    with TestClient(Starlette(routes=health_routes(lambda: configured_store, open_figures=False))) as asked:
+        assert asked.get("/metrics").status_code == 401
+        assert asked.get("/metrics", headers={"Authorization": "Bearer pst_wrong"}).status_code == 401
+        answer = asked.get("/metrics", headers={"Authorization": f"bearer {token('view')}"})
+        assert (answer.status_code, "penstock_progress" in answer.text) == (200, True)
+        assert asked.get("/healthz").status_code == 200
 
 
 def test_figures_are_told_to_prometheus(client):
