@@ -144,9 +144,11 @@ def reject_failed(job: BatchJob, record_number: int) -> None:
     if job.seals_anything:
         kept = Payloads(job.id).wrap(kept, place_of_output(REJECTS, *place), compress=False, encrypt=True)
     output = NewOutput(REJECTS, 1, kept, place)
-    if not store.pass_failed_record(row, job.id, output, by=presence_name(store)):
-        raise _changed(job, record_number)
-    store.update_job(job.id, {"destroy_on_complete": False})  # What was rejected is nowhere else.
+    with store.transaction():
+        # What was rejected is nowhere else, and this may be the last record that the job waits for.
+        store.update_job(job.id, {"destroy_on_complete": False})
+        if not store.pass_failed_record(row, job.id, output, by=presence_name(store)):
+            raise _changed(job, record_number)
 
 
 def delete_failed(job: BatchJob, record_number: int) -> Any:
