@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import penstock
 from penstock import BatchJob, InputCategory, OutputCategory, Result
-from penstock.errors import BadHeader, InputError
+from penstock.errors import BadHeader, ConfigurationError, InputError
 from penstock.states import State
 from penstock.store import open_store
 
@@ -316,6 +316,33 @@ def test_the_header_comes_before_results_of_nothing(tmp_path):
         job.perform_now()
         assert job.download(tmp_path / "out.csv") == count
         assert (tmp_path / "out.csv").read_text() == text
+
+
+@pytest.mark.parametrize("before", [0, 1, 4, 9], ids=["none", "one", "over a slice", "slices"])
+def test_a_table_has_the_columns_of_its_first_row_however_many_results_of_nothing_come_before(tmp_path, before):
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    class Late(Rows, kind="tests.batch.formats.Late"):
+        def perform(self, row):
+            return None if int(row["n"]) < before else row
+
+    job = performed(write(tmp_path / "in.csv", "n,m\n" + "".join(f"{n},x\n" for n in range(11))), Late)
+    job.download(tmp_path / "out.parquet")
+    rows = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert rows == [{"n": str(n), "m": "x"} for n in range(before, 11)]
+
+
+def test_a_table_of_results_that_are_no_rows_is_refused(tmp_path):
+    pytest.importorskip("pyarrow")
+
+    class Words(Rows, kind="tests.batch.formats.Words"):
+        def perform(self, row):
+            return row["n"]
+
+    job = performed(write(tmp_path / "in.csv", "n\n1\n"), Words)
+    with pytest.raises(ConfigurationError, match="the results in output 'main' are no rows"):
+        job.download(tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def test_rows_that_a_worker_cannot_render_fail_at_their_record(tmp_path, driver):

@@ -3,7 +3,7 @@
 import json
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -121,16 +121,16 @@ def rows_for_table(
         ConfigurationError: the columns are not known, since the results are no rows.
     """
     columns = REJECT_COLUMNS if category.name == REJECTS else columns_of_output(job, category)
-    first = next(slices, None)
+    rows = ([record for record in part if record is not None] for part in slices)
+    first = next(filter(None, rows), [])
     if columns is None:
-        columns = next(filter(None, map(_names_in, first or ())), None)
+        columns = next(filter(None, map(_names_in, first)), None)
     if columns is None:
         raise ConfigurationError(
             f"the results in output {category.name!r} are no rows: return mappings, or set columns=[...]"
         )
     names = columns
-    whole: Iterable[Sequence[Any]] = slices if first is None else chain([first], slices)
-    return names, ([_cells(record, names) for record in part if record is not None] for part in whole)
+    return names, ([_cells(record, names) for record in part] for part in chain([first], rows))
 
 
 def render_line(record: Any) -> bytes:
