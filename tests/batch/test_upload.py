@@ -1,16 +1,25 @@
 """Uploads: all of an input or nothing of it, in slices, with every record located."""
 
 import io
-from contextlib import suppress
+from contextlib import closing, suppress
 from decimal import Decimal
 
 import pytest
 
 import penstock
 from penstock import BatchJob
-from penstock.errors import ConfigurationError, EncodingError, InputError, PenstockError, RecordTooLarge, StoreFull
+from penstock import clock as penstock_clock
+from penstock.errors import (
+    ConfigurationError,
+    EncodingError,
+    InputError,
+    InvalidMove,
+    PenstockError,
+    RecordTooLarge,
+    StoreFull,
+)
 from penstock.records import decode_records
-from penstock.states import State
+from penstock.states import State, SubState
 
 NOTHING = {"jobs": 0, "slices": 0, "slice_payloads": 0, "output_slices": 0, "progress": 0}
 
@@ -341,6 +350,33 @@ def test_a_job_that_has_ended_takes_no_upload(configured_store, stored, state):
         job.upload(["b"])
     assert stored() == before
     assert configured_store.job(job.id).record_count == 1
+
+
+def test_two_do_not_upload_to_one_job_at_once_and_who_is_dead_does_not_upload(configured_store, stored):
+    job = Lines()
+    job.upload(["a", "b"])
+    job.save()
+    with closing(configured_store.appear("another")):
+        configured_store.update_job(job.id, {"uploader": "another"})
+        before = stored()
+        with pytest.raises(InvalidMove, match="is being uploaded by another; wait until that has ended"):
+            job.upload(["c"])
+        assert stored() == before
+    job.upload(["c"])
+    assert configured_store.job(job.id).record_count == 3
+    assert records_of(configured_store, job) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("sub_state", [SubState.BEFORE, SubState.AFTER])
+def test_while_a_hook_of_the_job_runs_it_takes_no_records_from_elsewhere(configured_store, stored, sub_state):
+    job = Lines()
+    job.upload(["a"])
+    job.save()
+    configured_store.start_batch(job.id, sub_state=sub_state, server="server-1", now=penstock_clock.now())
+    before = stored()
+    with pytest.raises(InvalidMove, match=f"is in its {sub_state}_batch: it takes no records from elsewhere now"):
+        job.upload(["b"])
+    assert stored() == before
 
 
 def test_a_job_that_was_destroyed_takes_no_upload(configured_store, stored):
