@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from penstock.store import Store
 
-SETTLED = {"pause": "paused", "resume": "running"}
+SETTLED = {"pause": "paused", "resume": "running", "stop": "stopping", "kill": "stopping"}
+"""The state that a server shows when it has done, or begun, as it was asked."""
 
 
 @contextmanager

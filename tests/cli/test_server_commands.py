@@ -2,10 +2,9 @@
 
 import json
 import sys
-import threading
-import time
 
 import pytest
+from tests.obeying import obeying
 
 from penstock import clock
 from penstock.store.rows import ServerRow
@@ -25,29 +24,6 @@ def add_server(configured_store):
     yield add
     for presence in presences:
         presence.close()
-
-
-@pytest.fixture
-def answering(configured_store):
-    """Return a function that has a server show a state and answer the next command."""
-    threads = []
-
-    def start(name, state, answer="done"):
-        def obey():
-            while (command := configured_store.command_of(name)) is None and not ended.is_set():
-                time.sleep(0.001)
-            if command is not None:
-                configured_store.beat(name, state)
-                configured_store.answer_command(name, command, answer)
-
-        threads.append(threading.Thread(target=obey))
-        threads[-1].start()
-
-    ended = threading.Event()
-    yield start
-    ended.set()
-    for thread in threads:
-        thread.join()
 
 
 def test_servers_are_listed_with_whether_they_live(call, url, add_server):
@@ -99,30 +75,30 @@ def test_a_watched_list_is_shown_again_and_again_until_ctrl_c(call, url, add_ser
 
 
 @pytest.mark.parametrize(
-    ("command", "before", "after", "told"),
+    ("command", "before", "told"),
     [
-        ("pause", "running", "paused", "is paused"),
-        ("resume", "paused", "running", "claims again"),
-        ("stop", "running", "stopping", "finishes what runs, and ends"),
-        ("kill", "paused", "stopping", "ends"),
+        ("pause", "running", "is paused"),
+        ("resume", "paused", "claims again"),
+        ("stop", "running", "finishes what runs, and ends"),
+        ("kill", "paused", "ends"),
     ],
 )
-def test_what_a_server_did_is_told(call, url, add_server, answering, command, before, after, told):
+def test_what_a_server_did_is_told(call, url, configured_store, add_server, command, before, told):
     add_server(state=before)
-    answering("web-1", after)
-    assert call("servers", command, "web", "--store", url) == (0, f"server web-1 {told}\n", "")
+    with obeying(configured_store, ["web-1"]):
+        assert call("servers", command, "web", "--store", url) == (0, f"server web-1 {told}\n", "")
 
 
-def test_a_dump_is_printed(call, url, add_server, answering):
+def test_a_dump_is_printed(call, url, configured_store, add_server):
     add_server()
-    answering("web-1", "running", '== worker 1\n  File "jobs.py", line 3, in perform\n\x1b[2J')
-    code, out, _ = call("servers", "dump", "web-1", "--store", url)
+    with obeying(configured_store, ["web-1"], '== worker 1\n  File "jobs.py", line 3, in perform\n\x1b[2J'):
+        code, out, _ = call("servers", "dump", "web-1", "--store", url)
     assert code == 0
     assert out.splitlines() == [
         "server web-1", "== worker 1", '  File "jobs.py", line 3, in perform', "\\x1b[2J",
     ]  # fmt: skip
-    answering("web-1", "running", "what it does")
-    out = call("servers", "dump", "--all", "--json", "--store", url)[1]
+    with obeying(configured_store, ["web-1"], "what it does"):
+        out = call("servers", "dump", "--all", "--json", "--store", url)[1]
     assert json.loads(out) == [{"server": "web-1", "command": "dump", "answer": "what it does"}]
 
 

@@ -210,12 +210,12 @@ def test_moves_and_durations_are_told_by_the_server(jobs: Lab) -> None:
 
 
 def test_nothing_logged_is_lost_when_a_server_is_stopped_and_the_file_has_what_the_console_has(jobs: Lab) -> None:
-    ids = create(jobs, *(f"Talk.create(name='{number}', count=1000)" for number in range(4)))
+    ids = create(jobs, *(f"Talk.create(name='{number}', count=3000)" for number in range(4)))
     server = serve(jobs, "--log-file", "server.log", "--processes", "2")
     wait_for(lambda: "loud" in server.err, "the first line")
     err = stop(server)
     done = [number for number, job_id in enumerate(ids) if jobs.show(job_id)["state"] == "completed"]
-    expected = Counter({f"loud {name} {number}" for name in done for number in range(1000)})
+    expected = Counter({f"loud {name} {number}" for name in done for number in range(3000)})
     for text in (err, jobs.path("server.log").read_text("utf-8")):
         said = Counter(line.partition("myapp: ")[2].partition(" job=")[0] for line in text.splitlines())
         assert {message: said[message] for message in expected} == expected

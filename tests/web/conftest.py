@@ -2,6 +2,7 @@
 
 - `visit`: a `Visitor` at a console over a store in a file, where everybody is admin; `visitor` makes others.
 - `shop`: the classes of the jobs that the pages are tested with.
+- `add_server(name, alive=, state=, slots=)`: a registered server.
 """
 
 import html
@@ -14,8 +15,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from penstock import BatchJob, Cron, Job, field
+from penstock.clock import now
 from penstock.service.people import Person
 from penstock.store import Store
+from penstock.store.rows import ServerRow
 from penstock.web.app import make_console
 from penstock.web.authentication import AskHost
 
@@ -153,3 +156,18 @@ def folder(tmp_path: Path) -> Path:
     inbox.mkdir()
     config.configure(allowed_roots=(str(tmp_path),))
     return inbox
+
+
+@pytest.fixture
+def add_server(configured_store: Store) -> Iterator[Callable[..., None]]:
+    """Return a function that registers a server; it lives to the end of the test unless it is not `alive`."""
+    presences = []
+
+    def add(name: str, *, alive: bool = True, state: str = "running", slots: int = 1) -> None:
+        configured_store.register_server(ServerRow(name, "here", 1, state, now(), 0, slots, slots, kinds="{}"))
+        if alive:
+            presences.append(configured_store.appear(name))
+
+    yield add
+    for presence in presences:
+        presence.close()

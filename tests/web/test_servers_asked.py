@@ -4,26 +4,9 @@ import pytest
 from tests.obeying import obeying
 from tests.web.conftest import text_of
 
-from penstock.clock import now
-from penstock.store.rows import ServerRow
 
-
-@pytest.fixture
-def serve(configured_store):
-    """Return a function that registers a server which lives to the end of the test."""
-    presences = []
-
-    def add(name, state="running"):
-        configured_store.register_server(ServerRow(name, "here", 1, state, now(), 0, 1, 1, kinds="{}"))
-        presences.append(configured_store.appear(name))
-
-    yield add
-    for presence in presences:
-        presence.close()
-
-
-def test_one_is_paused_at_once_and_the_page_says_so(visit, configured_store, serve):
-    serve("s1")
+def test_one_is_paused_at_once_and_the_page_says_so(visit, configured_store, add_server):
+    add_server("s1")
     with obeying(configured_store, ["s1"]):
         answer = visit.post("/servers/s1/pause")
     assert "s1: done." in text_of(answer)
@@ -31,8 +14,8 @@ def test_one_is_paused_at_once_and_the_page_says_so(visit, configured_store, ser
     assert "server.pause" in visit.get("/audit").text
 
 
-def test_one_is_stopped_when_that_is_confirmed_and_is_not_waited_for(visit, configured_store, serve):
-    serve("s1")
+def test_one_is_stopped_when_that_is_confirmed_and_is_not_waited_for(visit, configured_store, add_server):
+    add_server("s1")
     assert "Stop s1?" in text_of(visit.post("/servers/s1/stop"))
     assert configured_store.command_of("s1") is None
     answer = visit.post("/servers/s1/stop", {"confirmed": "yes"})
@@ -40,18 +23,18 @@ def test_one_is_stopped_when_that_is_confirmed_and_is_not_waited_for(visit, conf
     assert configured_store.command_of("s1") == "stop"
 
 
-def test_a_dump_is_shown_as_text(visit, configured_store, serve):
-    serve("s1")
+def test_a_dump_is_shown_as_text(visit, configured_store, add_server):
+    add_server("s1")
     with obeying(configured_store, ["s1"], answer='File "a.py", line 3, in <module>'):
         page = visit.post("/servers/s1/dump")
     assert "Threads of s1" in text_of(page)
     assert "in &lt;module&gt;" in page.text
 
 
-def test_all_to_which_it_applies_are_asked_when_that_is_confirmed(visit, configured_store, serve):
-    serve("s1")
-    serve("s2")
-    serve("s3", "paused")
+def test_all_to_which_it_applies_are_asked_when_that_is_confirmed(visit, configured_store, add_server):
+    add_server("s1")
+    add_server("s2")
+    add_server("s3", state="paused")
     assert "Pause all 2 servers?" in text_of(visit.post("/servers/all/pause"))
     answer = visit.post("/servers/all/pause", {"confirmed": "yes"})
     assert "Asked 2 to pause." in text_of(answer)
@@ -59,8 +42,8 @@ def test_all_to_which_it_applies_are_asked_when_that_is_confirmed(visit, configu
     assert "Resume the server?" in text_of(visit.post("/servers/all/resume"))
 
 
-def test_what_applies_to_none_and_what_there_is_not_is_refused(visit, serve):
-    serve("s1", "paused")
+def test_what_applies_to_none_and_what_there_is_not_is_refused(visit, add_server):
+    add_server("s1", state="paused")
     answer = visit.post("/servers/all/pause", {"confirmed": "yes"})
     assert answer.status_code == 409
     assert "there is no server that can pause as it is now" in text_of(answer)
@@ -69,7 +52,7 @@ def test_what_applies_to_none_and_what_there_is_not_is_refused(visit, serve):
 
 
 @pytest.mark.parametrize("path", ["/servers/s1/pause", "/servers/all/pause", "/servers/s1/dump"])
-def test_who_may_only_look_asks_nothing(visitor, configured_store, serve, path):
-    serve("s1")
+def test_who_may_only_look_asks_nothing(visitor, configured_store, add_server, path):
+    add_server("s1")
     assert visitor("view").post(path, {"confirmed": "yes"}).status_code == 403
     assert configured_store.command_of("s1") is None

@@ -1,26 +1,9 @@
 """The page of servers: dead ones are told, and removed by who may."""
 
-import pytest
-
 from penstock.clock import now
 from penstock.service.heartbeats import LOOKS
 from penstock.states import State
-from penstock.store.rows import ServerRow
 from penstock.web.live import pulse
-
-
-@pytest.fixture
-def add_server(configured_store):
-    presences = []
-
-    def add(name, *, alive, slots=1):
-        configured_store.register_server(ServerRow(name, "here", 1, "running", now(), 0, slots, slots, kinds="{}"))
-        if alive:
-            presences.append(configured_store.appear(name))
-
-    yield add
-    for presence in presences:
-        presence.close()
 
 
 def names(store):

@@ -66,7 +66,7 @@ class JobMeta(ModelMetaclass):
         off = _switched_off(bases, namespace)
         has_own_init = "model_post_init" in namespace or any(getattr(base, "has_own_init", False) for base in bases)
         declared = _own_annotations(namespace)
-        # A class that has no jobs is not built before one is made all the same.
+        # An abstract class has no jobs of its own: its schema is built only where one is made all the same.
         options.setdefault("defer_build", abstract)
         cls: Any = super().__new__(mcls, name, bases, namespace, **options)
         cls.field_owners = {

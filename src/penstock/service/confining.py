@@ -34,10 +34,10 @@ def refuse_paths(cls: type[Job], values: Mapping[str, Any]) -> None:
         for category in _categories(values.get(name)):
             if category.get("file_name"):
                 _refuse(f"{name}.file_name", str(category["file_name"]))
-    kind_field, properties_field = getattr(cls, "fields_of_another_job", ("", ""))
-    if isinstance(properties := values.get(properties_field), Mapping):
+    another: tuple[str, str] | None = getattr(cls, "fields_of_another_job", None)
+    if another is not None and isinstance(properties := values.get(another[1]), Mapping):
         try:
-            inner = find_class(str(values.get(kind_field)))
+            inner = find_class(str(values.get(another[0])))
         except UnknownKind:
             return  # Which nobody here can make: the job is refused where it is checked.
         refuse_paths(inner, properties)
